@@ -1,0 +1,46 @@
+package secret
+
+import (
+	"strconv"
+	"time"
+)
+
+// Ref names one secret at a source of secrets.
+type Ref struct {
+	// Vault is the name of a Vault configuration; empty means "default".
+	Vault string
+	// Path is the secret's path as its user wrote it: "secret/data/oracle" and
+	// "secret/oracle" name the same secret of a KV version 2 mount.
+	Path string
+	// Version pins a version of a KV version 2 secret; 0 means the newest.
+	Version int
+}
+
+// String gives "path", "path@version" or "vault:path@version". It is no secret.
+func (r Ref) String() string {
+	s := r.Path
+	if r.Vault != "" && r.Vault != "default" {
+		s = r.Vault + ":" + s
+	}
+	if r.Version != 0 {
+		s += "@" + strconv.Itoa(r.Version)
+	}
+	return s
+}
+
+// Data is one version of a secret as its source gave it.
+type Data struct {
+	// Ref is where it was read, with the version that was read filled in
+	// (0 where the source keeps no versions).
+	Ref Ref
+	// Keys maps each key of the secret to its value. A leaf is always a Value;
+	// an inner node is a []any or a map[string]any.
+	Keys map[string]any
+	// Created is when this version was written; zero if the source does not say.
+	Created time.Time
+	// CachedUntil is until when a reader may see this same answer again without
+	// the source being asked; zero if it is not cached.
+	CachedUntil time.Time
+	// Metadata is the custom metadata of the secret, which is public; may be nil.
+	Metadata map[string]string
+}

@@ -1,0 +1,63 @@
+package tasks
+
+import (
+	"context"
+	"os"
+
+	"github.com/weir-engine/weir/connections/schema"
+)
+
+// Driver is a task type. It is stateless and safe for concurrent use.
+type Driver interface {
+	Spec() Spec
+	// Open checks what can be checked without I/O and prepares a session. in has
+	// been validated against the Spec.
+	Open(ctx context.Context, in schema.Inputs, env Env) (Session, error)
+}
+
+// Session performs operations with one set of inputs. It is used by one
+// goroutine at a time.
+type Session interface {
+	// Do performs the operation that the inputs select.
+	Do(ctx context.Context) (Result, error)
+	// Close frees everything; it may be called more than once.
+	Close() error
+}
+
+// Tester is implemented by sessions that can try the connection without any
+// effect on the other system.
+type Tester interface {
+	// Test reports each stage as it ends ("dns", "tcp", "tls", "authenticate", and
+	// the name of one harmless operation) and stops at the first that failed,
+	// whose error it returns.
+	Test(ctx context.Context, report func(Stage)) error
+}
+
+// Stage is one step of a test.
+type Stage struct {
+	Name   string
+	Detail string // what was found: an address, a certificate's subject and end
+	Err    error  // nil if it works
+}
+
+// Env is what an execution lends to a driver.
+type Env struct {
+	// Files is the execution's files directory. Every path a task reads or writes
+	// is opened through it, so that none leads out of it. Never nil.
+	Files *os.Root
+	// Progress reports bytes or items; total 0 means not known. Never nil; it may
+	// be called from any goroutine until Do returns.
+	Progress func(done, total int64, message string)
+	// Warn tells the user of something that deserves attention, such as a
+	// disabled TLS check. Never nil.
+	Warn func(message string)
+	// IdempotencyKey is passed to systems that know such keys; may be empty.
+	IdempotencyKey string
+}
+
+// Result is what an operation gives.
+type Result struct {
+	// Output is a tree of nil, bool, float64, int64, json.Number, string, []any
+	// and map[string]any. The driver gives it away and keeps no reference.
+	Output map[string]any
+}
