@@ -1,0 +1,87 @@
+package secret
+
+import "strings"
+
+// stream is where the masking of a text stands between two parts of it.
+type stream struct {
+	// masked counts the bytes at the start of the rest that belong to the mask
+	// which was shown last; -1 if a mask was not the last thing shown. At 0 the
+	// rest touches that mask, and what is masked there needs no new one.
+	masked int
+	found  bool // anything was masked
+}
+
+func newStream() stream { return stream{masked: -1} }
+
+// mask appends the text with its secrets masked to out. Unless the text is final,
+// it stops where a secret may start that the text does not show to its end; rest
+// is how much it dealt with: the next text must start with what follows.
+func (m *matcher) mask(out, text []byte, s *stream, final bool) (_ []byte, rest int) {
+	end := s.masked      // of the last mask
+	shown := max(end, 0) // all before it is in out, plain or as a mask
+	rest = len(text)
+	for i := m.next(text, 0, final); i < len(text); i = m.next(text, i+1, final) {
+		from, to, open := m.occurrence(text, i)
+		if open && !final {
+			rest = i
+			break
+		}
+		if from == to {
+			continue
+		}
+		if from > end {
+			out = append(append(out, text[shown:from]...), Mask...)
+			s.found = true
+		}
+		end = max(end, to)
+		shown = end
+	}
+	// The last character may turn out to be the left edge of what comes next.
+	if !final && rest > shown && m.edge[text[rest-1]] {
+		rest--
+	}
+	if rest > shown {
+		s.masked = -1
+		return append(out, text[shown:rest]...), rest
+	}
+	s.masked = max(end-rest, -1)
+	return out, rest
+}
+
+// next gives the first place from i on where a form may start, or len(text). In
+// a text that is not final, that includes places with only a start of one.
+func (m *matcher) next(text []byte, i int, final bool) int {
+	for ; i+minMaskable <= len(text); i++ {
+		jump := m.jump[m.slot(text[i+3], text[i+4], text[i+5])]
+		if jump == 0 {
+			return i
+		}
+		i += int(jump) - 1
+	}
+	if final {
+		return len(text)
+	}
+	return i
+}
+
+// occurrence gives what to mask because of the longest form that starts at i;
+// nothing if from equals to. open tells that more text may give another answer.
+func (m *matcher) occurrence(text []byte, i int) (from, to int, open bool) {
+	f, open := m.at(text[i:])
+	if f == nil {
+		return i, i, open
+	}
+	to, openEnd := f.end(text, i)
+	from = i
+	if i > 0 && strings.IndexByte(f.left, text[i-1]) >= 0 {
+		from--
+	}
+	return from, to, open || openEnd
+}
+
+// all masks a whole text. found tells whether there was anything to mask.
+func (m *matcher) all(text []byte) (out []byte, found bool) {
+	s := newStream()
+	out, _ = m.mask(nil, text, &s, true)
+	return out, s.found
+}
