@@ -1,0 +1,14 @@
+// Package all is the list of the task types that weir comes with.
+package all
+
+import (
+	"github.com/weir-engine/weir/tasks"
+	"github.com/weir-engine/weir/tasks/fake"
+)
+
+// Registry gives the registry of every driver.
+func Registry() (*tasks.Registry, error) {
+	return tasks.NewRegistry(
+		fake.New(),
+	)
+}
