@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Layer is where an input came from. Later layers replace earlier ones.
@@ -22,10 +23,13 @@ type Pos struct {
 	Line, Col int // from 1
 }
 
-// String gives "file:line", or "" for the zero Pos.
+// String gives "file:line", "line 3" without a file, or "" for the zero Pos.
 func (p Pos) String() string {
-	if p.Line == 0 {
+	switch {
+	case p.Line == 0:
 		return p.File
+	case p.File == "":
+		return "line " + strconv.Itoa(p.Line)
 	}
 	return p.File + ":" + strconv.Itoa(p.Line)
 }
@@ -43,7 +47,7 @@ type Origin struct {
 func (o Origin) String() string {
 	switch o.Layer {
 	case LayerValue:
-		return fmt.Sprintf("%s %s", o.Layer, o.Pos)
+		return strings.TrimSpace(fmt.Sprintf("%s %s", o.Layer, o.Pos))
 	case LayerSecret:
 		return fmt.Sprintf("%s %s#%s", o.Layer, o.Path, o.Key)
 	}
@@ -57,12 +61,18 @@ type Input struct {
 	Value    any
 	Origin   Origin
 	Shadowed []Origin // what it replaced, newest first
+	// Secret inputs are never shown: their value stems from a secret, or the field
+	// is sensitive. A sensitive field is secret even where this is not set.
+	Secret bool
 }
 
 // Scalar is a YAML scalar as it was typed, beside what YAML makes of it.
 type Scalar struct {
-	Text  string // as typed, quotes removed
-	Value any    // nil, bool, int64, float64 or string, by the YAML 1.2 core schema
+	Text string // as typed, quotes removed
+	// Value is nil, bool, int64, float64 or string by the YAML 1.2 core schema, but
+	// numbers with leading zeros are texts, and a whole number beyond int64 is a
+	// json.Number.
+	Value any
 	Pos   Pos
 }
 
