@@ -12,13 +12,20 @@ type Ref struct {
 	// Path is the secret's path as its user wrote it: "secret/data/oracle" and
 	// "secret/oracle" name the same secret of a KV version 2 mount.
 	Path string
+	// Mount is the mount's path where it is given apart; Path is then the secret's
+	// name inside the mount, exactly. Empty means that the mount is found from Path.
+	Mount string
 	// Version pins a version of a KV version 2 secret; 0 means the newest.
 	Version int
 }
 
-// String gives "path", "path@version" or "vault:path@version". It is no secret.
+// String gives "path", "path@version" or "vault:path@version", the path with the
+// mount before it. It is no secret.
 func (r Ref) String() string {
 	s := r.Path
+	if r.Mount != "" {
+		s = r.Mount + "/" + s
+	}
 	if r.Vault != "" && r.Vault != "default" {
 		s = r.Vault + ":" + s
 	}

@@ -54,12 +54,13 @@ func (f *form) end(text []byte, from int) (end int, open bool) {
 	return end, false
 }
 
-// appendForms appends every form of a secret of at least minMaskable bytes.
+// appendForms appends every form of a secret of at least minMaskable bytes. White
+// space around it may show, which lets it be found without that as well.
 func appendForms(forms []form, text string) []form {
-	forms = appendEncodings(appendEscapes(forms, text), text)
-	if trimmed := strings.TrimSpace(text); trimmed != text && len(trimmed) >= minMaskable {
-		forms = appendEncodings(appendEscapes(forms, trimmed), trimmed)
+	if trimmed := strings.TrimSpace(text); len(trimmed) >= minMaskable {
+		text = trimmed
 	}
+	forms = appendEncodings(appendEscapes(forms, text), text)
 	if !strings.ContainsAny(text, "\r\n") {
 		return forms
 	}
@@ -74,6 +75,9 @@ func appendForms(forms []form, text string) []form {
 // appendEscapes appends the text plain and as URLs, JSON and Go quote it.
 func appendEscapes(forms []form, text string) []form {
 	forms = append(forms, form{text: text})
+	if isUnreserved(text) {
+		return forms
+	}
 	add := func(escaped string) {
 		if escaped != text {
 			forms = append(forms, form{text: escaped})
@@ -94,6 +98,16 @@ func appendEscapes(forms []form, text string) []form {
 		add(quoted[1 : len(quoted)-1])
 	}
 	return forms
+}
+
+// isUnreserved tells whether no escaping changes the text.
+func isUnreserved(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; !isBase64(c) && c != '.' || c == '+' || c == '/' {
+			return false
+		}
+	}
+	return true
 }
 
 // lowerPercent gives URL-escaped text with its hex digits in lower case.

@@ -9,21 +9,20 @@ import (
 
 // matcher finds all forms in a text in one pass. It is immutable.
 //
-// A table of three-byte windows says how far the search may jump, as in the
-// algorithm of Wu and Manber; where it may not, a binary search among the sorted
-// forms finds the longest one that starts there. That keeps one string per form:
-// a trie of the same forms takes twenty times the memory and the time to build,
-// which long keys make felt.
+// A table of trigrams says how far the search may jump, as in the algorithm of Wu
+// and Manber; where it may not, a binary search among the sorted forms finds the
+// longest one that starts there. That keeps one string per form; the trie of an
+// Aho-Corasick automaton would keep a node per byte, which long keys make felt.
 type matcher struct {
 	forms  []form    // sorted by text
 	parent []int     // for each form the longest other one that it starts with, or -1
-	jump   []uint8   // by slot of a window
+	jump   []uint8   // by slot of a trigram, see next
+	window int       // length of the shortest form, at most maxWindow
 	edge   [256]bool // the bytes that are a left edge of some form
 }
 
-// maxJump is how far a window of three bytes moves at most within the first
-// minMaskable bytes of a form.
-const maxJump = minMaskable - 3 + 1
+// maxWindow bounds how much of each form the table of trigrams is made from.
+const maxWindow = 12
 
 func newMatcher(forms []form) *matcher {
 	forms = slices.Clone(forms)
@@ -69,16 +68,23 @@ func (m *matcher) link() {
 	}
 }
 
+// fillJumps says for each trigram how far the search may move on when it stands
+// at the end of the window: to where the trigram is in the window of some form.
 func (m *matcher) fillJumps() {
-	size := 1 << 10
-	for size < 64*len(m.forms) && size < 1<<18 {
+	m.window = maxWindow
+	for _, f := range m.forms {
+		m.window = min(m.window, len(f.text))
+	}
+	size := 1 << 12
+	for size < 32*m.window*len(m.forms) && size < 1<<18 {
 		size *= 2
 	}
-	m.jump = bytes.Repeat([]byte{maxJump}, size)
+	last := m.window - 3
+	m.jump = bytes.Repeat([]byte{uint8(last + 1)}, size)
 	for _, f := range m.forms {
-		for at := range maxJump {
-			slot := &m.jump[m.slot(f.text[at], f.text[at+1], f.text[at+2])]
-			*slot = min(*slot, uint8(maxJump-1-at))
+		for at := range last + 1 {
+			slot := m.slot(f.text[at], f.text[at+1], f.text[at+2])
+			m.jump[slot] = min(m.jump[slot], uint8(last-at))
 		}
 	}
 }

@@ -51,15 +51,20 @@ func (m *matcher) mask(out, text []byte, s *stream, final bool) (_ []byte, rest 
 // next gives the first place from i on where a form may start, or len(text). In
 // a text that is not final, that includes places with only a start of one.
 func (m *matcher) next(text []byte, i int, final bool) int {
-	for ; i+minMaskable <= len(text); i++ {
-		jump := m.jump[m.slot(text[i+3], text[i+4], text[i+5])]
+	for end := i + m.window; end <= len(text); end = i + m.window {
+		jump := m.jump[m.slot(text[end-3], text[end-2], text[end-1])]
 		if jump == 0 {
 			return i
 		}
-		i += int(jump) - 1
+		i += int(jump)
 	}
 	if final {
 		return len(text)
+	}
+	for ; i+3 <= len(text); i++ {
+		if int(m.jump[m.slot(text[i], text[i+1], text[i+2])]) < m.window-2 {
+			break // the trigram is in some form
+		}
 	}
 	return i
 }
