@@ -4,11 +4,13 @@ package all
 import (
 	"github.com/weir-engine/weir/tasks"
 	"github.com/weir-engine/weir/tasks/fake"
+	"github.com/weir-engine/weir/tasks/git"
 )
 
 // Registry gives the registry of every driver.
 func Registry() (*tasks.Registry, error) {
 	return tasks.NewRegistry(
 		fake.New(),
+		git.New(git.Config{}),
 	)
 }

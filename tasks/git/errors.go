@@ -1,0 +1,158 @@
+package git
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"github.com/weir-engine/weir/tasks"
+)
+
+// explain makes the error that the user sees. doing names the operation and the
+// repository.
+func explain(ctx context.Context, doing string, err error) *tasks.Error {
+	e := classify(ctx, err)
+	e.Message = doing + ": " + e.Message
+	return e
+}
+
+// classify gives a fresh error with a kind. Its message is one line.
+func classify(ctx context.Context, err error) *tasks.Error {
+	var own *tasks.Error
+	if errors.As(err, &own) {
+		e := *own
+		return &e
+	}
+	switch ctx.Err() {
+	case nil:
+	case context.DeadlineExceeded:
+		return &tasks.Error{Kind: tasks.Timeout, Message: "it was not done in time", Err: err}
+	default:
+		return &tasks.Error{Kind: tasks.Timeout, Message: "it was ended before it was done", Err: err}
+	}
+	for _, f := range []func(error) *tasks.Error{ofTLS, ofNetwork, ofServer, ofMachine} {
+		if e := f(err); e != nil {
+			e.Err = err
+			return e
+		}
+	}
+	return &tasks.Error{Kind: tasks.Permanent, Message: oneLine(err.Error()), Err: err}
+}
+
+func ofTLS(err error) *tasks.Error {
+	var (
+		unknown  x509.UnknownAuthorityError
+		hostname x509.HostnameError
+		invalid  x509.CertificateInvalidError
+		record   tls.RecordHeaderError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		return &tasks.Error{Kind: tasks.Denied, Input: "ca_cert",
+			Message: "the server's certificate was issued by an authority that is not trusted",
+			Hint:    "give the authority's certificate as `ca_cert`"}
+	case errors.As(err, &hostname):
+		return &tasks.Error{Kind: tasks.Denied, Input: "repository_url",
+			Message: "the server's certificate is for another host: " + oneLine(hostname.Error())}
+	case errors.As(err, &invalid):
+		return &tasks.Error{Kind: tasks.Denied, Message: "the server's certificate is not valid: " + oneLine(invalid.Error())}
+	case errors.As(err, &record):
+		return &tasks.Error{Kind: tasks.Permanent, Input: "repository_url", Message: "the server does not speak TLS on this port"}
+	}
+	return nil
+}
+
+func ofNetwork(err error) *tasks.Error {
+	var (
+		dns     *net.DNSError
+		op      *net.OpError
+		timeout interface{ Timeout() bool }
+	)
+	switch {
+	case errors.As(err, &dns):
+		kind := tasks.Unavailable
+		if dns.IsTimeout {
+			kind = tasks.Timeout
+		}
+		reason := "the look-up failed"
+		if dns.IsNotFound {
+			reason = "there is no such host"
+		}
+		return &tasks.Error{Kind: kind, Input: "repository_url", Message: fmt.Sprintf("look up host %q: %s", dns.Name, reason)}
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return &tasks.Error{Kind: tasks.Timeout, Message: "the server did not answer in time", Hint: "raise `connect_timeout`, or check the way to the server"}
+	case errors.As(err, &op) && op.Op == "dial":
+		return &tasks.Error{Kind: tasks.Unavailable, Input: "repository_url",
+			Message: fmt.Sprintf("connect to %s: %s", op.Addr, reasonOf(op.Err))}
+	case errors.As(err, &op):
+		return &tasks.Error{Kind: tasks.Unavailable, Message: "the connection broke off: " + reasonOf(op.Err)}
+	}
+	return nil
+}
+
+func reasonOf(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	return oneLine(err.Error())
+}
+
+func ofServer(err error) *tasks.Error {
+	var status *githttp.Err
+	switch {
+	case errors.Is(err, transport.ErrAuthenticationRequired):
+		return &tasks.Error{Kind: tasks.Denied, Message: "the server refused the credentials", Auth: true,
+			Hint: "check `username` and `password` or `token`"}
+	case errors.Is(err, transport.ErrAuthorizationFailed):
+		return &tasks.Error{Kind: tasks.Denied, Message: "the server does not allow it (403)",
+			Hint: "check what the user or token may do"}
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		return &tasks.Error{Kind: tasks.NotFound, Input: "repository_url", Message: "there is no such repository",
+			Hint: "servers say so too when the credentials may not see it"}
+	case errors.Is(err, transport.ErrEmptyRemoteRepository):
+		e, _ := errEmpty().(*tasks.Error)
+		return e
+	case errors.As(err, &status):
+		code := status.StatusCode()
+		kind := tasks.Permanent
+		if code >= http.StatusInternalServerError || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout {
+			kind = tasks.Unavailable
+		}
+		return &tasks.Error{Kind: kind, Message: fmt.Sprintf("the server answered %d %s", code, http.StatusText(code))}
+	case errors.Is(err, plumbing.ErrObjectNotFound):
+		return &tasks.Error{Kind: tasks.Permanent, Message: "the repository lacks an object that it refers to",
+			Hint: "it may be a partial clone, or damaged"}
+	}
+	return nil
+}
+
+func ofMachine(err error) *tasks.Error {
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &path):
+		return &tasks.Error{Kind: tasks.Permanent, Message: fmt.Sprintf("%s %q: %s", path.Op, path.Path, reasonOf(path.Err))}
+	}
+	return nil
+}
+
+// oneLine makes foreign text fit into a message.
+func oneLine(text string) string {
+	const enough = 300
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
+	if len(text) > enough {
+		text = strings.ToValidUTF8(text[:enough], "") + "..."
+	}
+	return text
+}

@@ -1,0 +1,77 @@
+package git
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"io"
+)
+
+// repository is a remote or a local one. Nothing happens before its first use.
+type repository interface {
+	// find gives the commit that ref names; "" names HEAD.
+	find(ctx context.Context, ref string) (point, error)
+	// load gives what can be reached from a commit, as far as s says. It stays
+	// valid until Close.
+	load(ctx context.Context, p point, s scope) (objects, error)
+	// update moves one reference, if it is still where u says.
+	update(ctx context.Context, u update) error
+	// test is tasks.Tester's.
+	test(ctx context.Context, report reporter) error
+	Close() error
+}
+
+// point is a commit with the name by which it was found.
+type point struct {
+	ref  string // full reference name, or the commit's id
+	hash plumbing.Hash
+}
+
+// scope says which objects are needed.
+type scope struct {
+	depth int       // commits of history; 0 means all
+	since time.Time // no older commits, with depth 0; zero means no limit
+	trees bool      // the commits' trees
+	blobs bool      // the files of the trees
+}
+
+// objects reads objects by their id. It serves one goroutine; fork gives an equal
+// one for another.
+type objects interface {
+	object(h plumbing.Hash) (plumbing.EncodedObject, error)
+	size(h plumbing.Hash) (int64, error)
+	copyTo(w io.Writer, h plumbing.Hash) error
+	// need makes sure that these are there, where a scope left them out.
+	need(ctx context.Context, hashes []plumbing.Hash) error
+	// shallow tells whether h's parents were left out.
+	shallow(h plumbing.Hash) bool
+	fork() (objects, error)
+}
+
+// update is one reference to move, and what it needs.
+type update struct {
+	name     plumbing.ReferenceName
+	old, new plumbing.Hash // zero old: create it
+	objects  []plumbing.EncodedObject
+}
+
+func readCommit(objs objects, h plumbing.Hash) (*object.Commit, error) {
+	o, err := objs.object(h)
+	if err != nil {
+		return nil, err
+	}
+	c := &object.Commit{}
+	return c, c.Decode(o)
+}
+
+func readTree(objs objects, h plumbing.Hash) (*object.Tree, error) {
+	o, err := objs.object(h)
+	if err != nil {
+		return nil, err
+	}
+	t := &object.Tree{}
+	return t, t.Decode(o)
+}
