@@ -1,6 +1,9 @@
 package connections
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/weir-engine/weir/connections/schema"
 )
 
@@ -51,4 +54,17 @@ type Origin struct {
 	Pos    schema.Pos // of a file's document
 	// Hides lists the places of connections of the same name that this one hides.
 	Hides []schema.Pos
+}
+
+// Clone gives a copy that shares nothing with c.
+func (c Connection) Clone() Connection {
+	c.Value = c.Value.Clone()
+	c.Secrets = slices.Clone(c.Secrets)
+	for i := range c.Secrets {
+		c.Secrets[i].Keys = maps.Clone(c.Secrets[i].Keys)
+	}
+	c.Labels = maps.Clone(c.Labels)
+	c.Pinned = slices.Clone(c.Pinned)
+	c.Origin.Hides = slices.Clone(c.Origin.Hides)
+	return c
 }

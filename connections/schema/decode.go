@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -89,13 +90,13 @@ func (o Object) unknown(given map[string]Input) []Problem {
 		}
 		hint := DidYouMean(name, names)
 		if hint == "" {
-			hint = "known inputs: " + strings.Join(names, ", ")
+			hint = "known are " + strings.Join(names, ", ")
 		}
 		origin := given[name].Origin
 		problems = append(problems, Problem{
 			Pos:     origin.Pos,
 			Input:   name,
-			Message: "unknown input " + strconv.Quote(name) + from(origin),
+			Message: "unknown " + cmp.Or(o.Noun, "input") + " " + strconv.Quote(name) + from(origin),
 			Hint:    hint,
 		})
 	}

@@ -49,6 +49,8 @@ type Object struct {
 	Fields []Field // in the order in which people should see them
 	// Conflicts lists groups of inputs of which at most one may be given.
 	Conflicts [][]string
+	// Noun is what problems call a field; "" means "input".
+	Noun string
 }
 
 // Field gives the field of that name.

@@ -40,8 +40,8 @@ func (d Document) find(y *yaml.Node, n Node) *yaml.Node {
 	return nil
 }
 
-// slice cuts the lines of a block mapping or list, with the comments right
-// before it, out of the document and takes its indentation away.
+// slice cuts the lines of a block mapping or list out of the document, with the
+// comments before and after that belong to it, and takes its indentation away.
 func (d Document) slice(y *yaml.Node) (string, bool) {
 	const written = yaml.FlowStyle | yaml.TaggedStyle
 	if y.Kind == yaml.ScalarNode || y.Style&written != 0 || y.Anchor != "" || len(y.Content) == 0 {
@@ -49,20 +49,21 @@ func (d Document) slice(y *yaml.Node) (string, bool) {
 	}
 	lines := strings.SplitAfter(d.source, "\n")
 	first, indent := y.Line-1, y.Column-1
-	if strings.Trim(lines[first][:min(indent, len(lines[first]))], " ") != "" {
+	if depthOf(lines[first]) != indent {
 		return "", false // it starts behind something else, such as "- "
 	}
 	end := first + 1
 	for i := end; i < len(lines); i++ {
-		if isFiller(lines[i]) {
-			continue
+		switch {
+		case isBlank(lines[i]):
+		case isComment(lines[i]) && depthOf(lines[i]) < indent: // the block may go on behind it
+		case !within(lines[i], indent, y.Kind == yaml.SequenceNode):
+			i = len(lines)
+		default:
+			end = i + 1
 		}
-		if !within(lines[i], indent, y.Kind == yaml.SequenceNode) {
-			break
-		}
-		end = i + 1
 	}
-	for first > 0 && isFiller(lines[first-1]) {
+	for first > 0 && (isBlank(lines[first-1]) || isComment(lines[first-1])) {
 		first--
 	}
 	for isBlank(lines[first]) {
@@ -70,35 +71,28 @@ func (d Document) slice(y *yaml.Node) (string, bool) {
 	}
 	var text strings.Builder
 	for _, line := range lines[first:end] {
-		text.WriteString(dedent(line, indent))
+		text.WriteString(line[min(indent, depthOf(line)):])
 	}
 	return strings.TrimSuffix(text.String(), "\n") + "\n", true
 }
 
 // within tells whether a line belongs to a block that is indented so far.
 func within(line string, indent int, list bool) bool {
-	depth := len(line) - len(strings.TrimLeft(line, " "))
 	if indent == 0 && (isMarker([]byte(line), "---") || isMarker([]byte(line), "...")) {
 		return false
 	}
-	if depth == indent && list {
-		return strings.HasPrefix(line[depth:], "-")
+	if depthOf(line) == indent && list && !isComment(line) {
+		return line[indent] == '-'
 	}
-	return depth >= indent
+	return depthOf(line) >= indent
 }
+
+// depthOf gives the number of spaces that a line starts with.
+func depthOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
 func isBlank(line string) bool { return strings.TrimSpace(line) == "" }
 
-// isFiller tells whether a line is blank or a comment.
-func isFiller(line string) bool {
-	bare := strings.TrimSpace(line)
-	return bare == "" || bare[0] == '#'
-}
-
-func dedent(line string, indent int) string {
-	spaces := len(line) - len(strings.TrimLeft(line, " "))
-	return line[min(indent, spaces):]
-}
+func isComment(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "#") }
 
 // reads tells whether a text gives the value n again.
 func reads(text string, n Node) bool {
