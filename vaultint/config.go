@@ -1,0 +1,160 @@
+package vaultint
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/weir-engine/weir/connections/secret"
+)
+
+// DefaultName is the name of the configuration that a reference without one means.
+const DefaultName = "default"
+
+const defaultTimeout = 10 * time.Second
+
+// Config says which Vault to read from, and as whom.
+type Config struct {
+	// Name is what references call it; empty means DefaultName.
+	Name string
+	// Address is the URL of Vault, such as https://vault.example.com:8200.
+	Address string
+	// Namespace is where secrets are read (Vault Enterprise); empty means the root.
+	Namespace string
+	// LoginNamespace is where the login is; empty means Namespace, "root" the root.
+	LoginNamespace string
+	// CACert is the PEM text of the authorities to trust; empty means the system's.
+	CACert string
+	// TLSServerName is the name to ask for and to expect in the certificate; empty
+	// means the host of Address.
+	TLSServerName string
+	// Timeout bounds one read, its login and retries included; 0 means 10 s.
+	Timeout time.Duration
+	Auth    Auth
+	// Mounts says of which KV version (1 or 2) the mounts are; those that are not
+	// named here are found.
+	Mounts map[string]int
+	// Log hears warnings, such as of a token file that others can read; nil means none.
+	Log *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Method is a way of logging in.
+type Method string
+
+// The ways of logging in.
+const (
+	MethodToken     Method = "token"      // Auth.Token
+	MethodTokenFile Method = "token_file" // Auth.TokenFile, such as an agent writes it
+	MethodAppRole   Method = "approle"    // Auth.RoleID and Auth.SecretID
+)
+
+// Auth says how to log in. Fields of other methods are left empty.
+type Auth struct {
+	Method Method
+	Token  secret.Value
+	// TokenFile holds a token, white space around it allowed. It is read again
+	// before each use, so that a new token is used as soon as it is there.
+	TokenFile string
+	// Mount is the path of the login below auth/; empty means the method's name.
+	Mount    string
+	RoleID   string
+	SecretID secret.Value // zero for a role that needs none
+}
+
+// complete gives the configuration with defaults filled in, or says what is wrong
+// with it, all at once and without any secret.
+func (c Config) complete() (Config, error) {
+	if c.Name == "" {
+		c.Name = DefaultName
+	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.LoginNamespace == "" {
+		c.LoginNamespace = c.Namespace
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Auth.Mount == "" {
+		c.Auth.Mount = string(c.Auth.Method)
+	}
+	c.Auth.Mount = strings.Trim(c.Auth.Mount, "/")
+	c.Address = strings.TrimRight(strings.TrimSpace(c.Address), "/")
+	mounts := make(map[string]int, len(c.Mounts))
+	for path, version := range c.Mounts {
+		mounts[strings.Trim(path, "/")] = version
+	}
+	c.Mounts = mounts
+	if err := errors.Join(c.checkAddress(), c.checkTrust(), c.Auth.check(), c.checkRest()); err != nil {
+		return Config{}, fmt.Errorf("vault configuration %q: %w", c.Name, err)
+	}
+	return c, nil
+}
+
+func (c Config) checkAddress() error {
+	u, err := url.Parse(c.Address)
+	switch {
+	case err != nil: // its text repeats the address, which may hold a password
+		return errors.New("address is not a URL")
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return errors.New("address is not like https://vault.example.com:8200")
+	case u.User != nil:
+		return errors.New("address must not hold a user or password")
+	case u.RawQuery != "" || u.Fragment != "":
+		return errors.New("address must not hold a query or fragment")
+	}
+	return nil
+}
+
+func (c Config) checkTrust() error {
+	if c.CACert != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(c.CACert)) {
+		return errors.New("ca_cert holds no PEM certificate")
+	}
+	return nil
+}
+
+func (c Config) checkRest() error {
+	var problems []error
+	if c.Timeout < 0 {
+		problems = append(problems, errors.New("timeout is negative"))
+	}
+	for path, version := range c.Mounts {
+		if version != 1 && version != 2 {
+			problems = append(problems, fmt.Errorf("mounts: %s: KV version %d is neither 1 nor 2", path, version))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (a Auth) check() error {
+	missing := func(field string) error {
+		return fmt.Errorf("auth method %s needs %s", a.Method, field)
+	}
+	switch a.Method {
+	case MethodToken:
+		return checkToken(a.Token.Reveal(), missing("token"))
+	case MethodTokenFile:
+		if a.TokenFile == "" {
+			return missing("token_file")
+		}
+	case MethodAppRole:
+		if a.RoleID == "" {
+			return missing("role_id")
+		}
+	case "":
+		return errors.New("auth method is missing: token, token_file or approle")
+	default:
+		return fmt.Errorf("auth method %q is not token, token_file or approle", a.Method)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package vaultint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"unicode"
+
+	vault "github.com/hashicorp/vault/api"
+
+	"github.com/weir-engine/weir/connections/secret"
+)
+
+// credentials are how a client comes by a token; there is one kind for each Method.
+type credentials interface {
+	// login gets a token, by a request to Vault or without one. Its errors are
+	// those of a request, or a *secret.ReadError.
+	login(ctx context.Context, api *vault.Client) (grant, error)
+	// outdated says whether a login would give another token than this one, though
+	// this one may work still. It asks nobody over the network.
+	outdated(token string) bool
+}
+
+// grant is what a login gives.
+type grant struct {
+	token string
+	// own says that the token was made for this login, and may be revoked when it
+	// is no longer used.
+	own bool
+}
+
+func newCredentials(a Auth, log *slog.Logger) credentials {
+	switch a.Method {
+	case MethodTokenFile:
+		return &tokenFile{path: a.TokenFile, log: log}
+	case MethodAppRole:
+		return appRole{path: "auth/" + a.Mount + "/login", roleID: a.RoleID, secretID: a.SecretID}
+	default:
+		return fixedToken{strings.TrimSpace(a.Token.Reveal())}
+	}
+}
+
+// fixedToken is MethodToken.
+type fixedToken struct{ token string }
+
+func (t fixedToken) login(context.Context, *vault.Client) (grant, error) {
+	return grant{token: t.token}, nil
+}
+
+func (t fixedToken) outdated(string) bool { return false }
+
+// tokenFile is MethodTokenFile. Whoever writes the file renews the token.
+type tokenFile struct {
+	path string
+	log  *slog.Logger
+	warn sync.Once
+}
+
+func (f *tokenFile) login(context.Context, *vault.Client) (grant, error) {
+	token, err := f.read()
+	if err != nil {
+		return grant{}, &secret.ReadError{
+			Reason: secret.LoginFailed,
+			Detail: err.Error(),
+			Hint:   "log in with `vault login`, or check that the agent writes its token there",
+		}
+	}
+	return grant{token: token}, nil
+}
+
+// outdated is false while the file cannot be read: it may be being replaced.
+func (f *tokenFile) outdated(token string) bool {
+	now, err := f.read()
+	return err == nil && now != token
+}
+
+func (f *tokenFile) read() (string, error) {
+	path := filepath.Clean(f.path)
+	text, err := os.ReadFile(path)
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		return "", fmt.Errorf("token file %s: %w", path, failed.Err)
+	}
+	if err != nil {
+		return "", fmt.Errorf("token file %s: %w", path, err)
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o004 != 0 {
+		f.warn.Do(func() {
+			f.log.Warn("every user of this machine can read the vault token file", "path", path, "mode", info.Mode().Perm().String())
+		})
+	}
+	token := strings.TrimSpace(string(text))
+	return token, checkToken(token, fmt.Errorf("token file %s is empty", path))
+}
+
+// appRole is MethodAppRole.
+type appRole struct {
+	path     string
+	roleID   string
+	secretID secret.Value
+}
+
+func (r appRole) login(ctx context.Context, api *vault.Client) (grant, error) {
+	body := map[string]any{"role_id": r.roleID}
+	if !r.secretID.IsZero() {
+		body["secret_id"] = strings.TrimSpace(r.secretID.Reveal())
+	}
+	answer, err := api.Logical().WriteWithContext(ctx, r.path, body)
+	if err != nil {
+		return grant{}, err
+	}
+	if answer == nil || answer.Auth == nil || answer.Auth.ClientToken == "" {
+		return grant{}, errNotVault
+	}
+	return grant{token: answer.Auth.ClientToken, own: true}, nil
+}
+
+func (r appRole) outdated(string) bool { return false }
+
+// checkToken refuses what cannot be a token before it is sent anywhere.
+func checkToken(token string, missing error) error {
+	token = strings.TrimSpace(token)
+	switch {
+	case token == "":
+		return missing
+	case strings.ContainsFunc(token, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }):
+		return errors.New("token holds white space or characters that cannot be printed")
+	}
+	return nil
+}

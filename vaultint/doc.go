@@ -1,0 +1,42 @@
+// Package vaultint reads secrets from HashiCorp Vault.
+//
+// A [Client] stands for one named configuration: it logs in once for all of its
+// readers, finds out what kind of secrets engine a path belongs to, and gives one
+// version of a secret as [secret.Data]. A [Set] holds several clients by name and
+// makes each one when it is first asked for. [Client.Test] goes the same way stage
+// by stage and says where it ends.
+//
+// # Paths
+//
+// "secret/data/oracle" (the path of Vault's API and policies) and "secret/oracle"
+// (the path of its command line) name the same secret of a KV version 2 mount. To
+// name a secret that is itself called "data/oracle", give the mount apart or write
+// "secret/data/data/oracle". Which mount a path belongs to, and of which kind it
+// is, is known or found in this order:
+//
+//  1. [Config.Mounts] or [secret.Ref.Mount] say so;
+//  2. it was found before (it is forgotten when a secret is not there, because the
+//     mount may have been replaced);
+//  3. Vault is asked, at sys/internal/ui/mounts; it tells any token that may do
+//     something below the mount;
+//  4. where Vault refuses that, the forms that the path could have are read one
+//     after the other: as given if it has a "data" segment, then as KV version 2
+//     with a mount of one, two and three segments, then as given. The first one
+//     that answers is remembered for the mount. So a policy with nothing but read
+//     on "secret/data/team/*" is enough.
+//
+// Paths below sys/ and auth/ are refused: they hold no secrets for tasks, but would
+// show the client's own token.
+//
+// # Errors
+//
+// Every failed read is a [secret.ReadError] whose Reason tells apart what has
+// another remedy, or the error of the caller's context. None of them, and nothing
+// that they wrap, holds a value, a token, a secret id or a text that did not come
+// from Vault itself. Nothing is read from VAULT_* variables, except by
+// [FromEnvironment] through the function that it is given. (The API module looks at
+// them when a client is made and refuses to make one where they are malformed;
+// their values are put aside.)
+//
+// Renewal, caching and serving through an outage are not here.
+package vaultint

@@ -1,0 +1,206 @@
+package vaultint
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+
+	vault "github.com/hashicorp/vault/api"
+
+	"github.com/weir-engine/weir/connections/secret"
+)
+
+var errNotVault = errors.New("the answer is not one of Vault")
+
+const maxDetail = 200
+
+// explain says what a failed request means, in words that hold neither URL nor
+// credentials. Its Ref is still to be filled in.
+func (c *Client) explain(err error) *secret.ReadError {
+	var known *secret.ReadError
+	var refused *vault.ResponseError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &refused):
+		return c.explainStatus(refused)
+	case errors.Is(err, errClosed) || errors.Is(err, context.Canceled):
+		return &secret.ReadError{Reason: secret.Unreachable, Detail: errClosed.Error(), Err: errClosed}
+	case timedOut(err):
+		return &secret.ReadError{
+			Reason: secret.TimedOut,
+			Detail: fmt.Sprintf("no answer from %s within %s", c.config.Address, c.config.Timeout),
+			Hint:   "check the address, the network and the load of the server, or raise the timeout",
+			Err:    context.DeadlineExceeded,
+		}
+	}
+	return c.explainConnection(err)
+}
+
+func timedOut(err error) bool {
+	var network net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
+}
+
+// explainStatus is for answers of Vault that are refusals.
+func (c *Client) explainStatus(refused *vault.ResponseError) *secret.ReadError {
+	e := &secret.ReadError{Reason: secret.Unreachable}
+	said := c.said(refused)
+	switch code := refused.StatusCode; {
+	case saysSealed(refused.Errors):
+		e.Reason = secret.Sealed
+		e.Detail = "vault at " + c.config.Address + " is sealed"
+		e.Hint = "its operators must unseal it: vault operator unseal"
+	case refused.RawError:
+		e.Detail = fmt.Sprintf("%s answered %d, and not in the words of vault", c.config.Address, code)
+		e.Hint = "check that the address is that of a vault server"
+		if strings.Contains(strings.Join(refused.Errors, " "), "HTTP request to an HTTPS server") {
+			e.Hint = "does the address start with https:// rather than http://?"
+		}
+	case code == http.StatusForbidden:
+		e.Reason = secret.Denied
+		e.Detail = "the policies of this login do not allow it"
+	case code == http.StatusNotFound:
+		e.Reason = secret.NotFound
+		e.Detail = said
+	case code == http.StatusTooManyRequests:
+		e.Detail = "the rate limit of vault is used up"
+		e.Hint = "try again later, or ask its operators for a higher quota"
+	case code == http.StatusMethodNotAllowed:
+		e.Reason = secret.Invalid
+		e.Detail = "this path cannot be read"
+	case code >= 400 && code < 500:
+		e.Reason = secret.Invalid
+		e.Detail = fmt.Sprintf("vault answered %d: %s", code, said)
+	default:
+		e.Detail = fmt.Sprintf("vault at %s answered %d: %s", c.config.Address, code, said)
+		e.Hint = "see the log of the server"
+	}
+	return e
+}
+
+// said gives Vault's own words in one short line without this client's credentials.
+// What is not JSON as Vault sends it comes from something else: do not repeat it.
+func (c *Client) said(refused *vault.ResponseError) string {
+	if refused.RawError {
+		return "not in the words of vault"
+	}
+	r := secret.NewRedactor()
+	r.Add(c.config.Auth.Token, c.config.Auth.SecretID)
+	c.mu.Lock()
+	if c.current != nil {
+		r.Add(secret.New(c.current.token))
+	}
+	c.mu.Unlock()
+	text := r.String(strings.Join(strings.Fields(strings.Join(refused.Errors, "; ")), " "))
+	if text == "" {
+		return "no reason given"
+	}
+	if len(text) > maxDetail {
+		text = strings.ToValidUTF8(text[:maxDetail], "") + "..."
+	}
+	return text
+}
+
+// deniedByPolicy tells a valid token that may not do something from one that Vault
+// does not know: only for the first one it has several errors to report.
+func deniedByPolicy(texts []string) bool {
+	text := strings.ToLower(strings.Join(texts, "\n"))
+	return strings.Contains(text, "error occurred") && !strings.Contains(text, "invalid token") && !strings.Contains(text, "bad token")
+}
+
+// explainConnection is for requests that got no answer of Vault.
+func (c *Client) explainConnection(err error) *secret.ReadError {
+	e := &secret.ReadError{Reason: secret.Unreachable}
+	var (
+		unknown  x509.UnknownAuthorityError
+		name     x509.HostnameError
+		invalid  x509.CertificateInvalidError
+		plain    tls.RecordHeaderError
+		noHost   *net.DNSError
+		network  *net.OpError
+		request  *url.Error
+		endpoint = c.config.Address
+	)
+	switch {
+	case errors.As(err, &unknown):
+		e.Detail = "the certificate of " + endpoint + " is signed by an unknown authority"
+		e.Hint = "give the PEM text of that authority as CA certificate of this vault configuration"
+		e.Err = unknown
+	case errors.As(err, &name):
+		e.Detail = fmt.Sprintf("the certificate of %s is not for %q but for %s", endpoint, name.Host, certificateNames(name.Certificate))
+		e.Hint = "give one of these names as TLS server name, or correct the address"
+		e.Err = name
+	case errors.As(err, &invalid):
+		e.Detail = "the certificate of " + endpoint + " is not valid: " + invalid.Error()
+		e.Err = invalid
+	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		e.Detail = endpoint + " does not speak TLS"
+		e.Hint = "does the address start with http:// rather than https://?"
+	case errors.As(err, &noHost):
+		e.Detail = fmt.Sprintf("host %q of %s cannot be resolved", noHost.Name, endpoint)
+		e.Hint = "check the address and the name servers"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		e.Detail = "nothing listens at " + endpoint + " (connection refused)"
+		e.Hint = "check the address, and that vault is running"
+		e.Err = syscall.ECONNREFUSED
+	case errors.As(err, &network):
+		e.Detail = fmt.Sprintf("no connection to %s: %v", endpoint, network.Err)
+		e.Hint = "check the address, the network and its firewalls"
+	case errors.As(err, &request):
+		e.Detail = fmt.Sprintf("request to %s failed: %v", endpoint, request.Err)
+	default:
+		e.Detail = endpoint + " does not answer like a vault"
+		e.Hint = "check that the address is that of a vault server"
+	}
+	return e
+}
+
+func certificateNames(certificate *x509.Certificate) string {
+	names := append([]string(nil), certificate.DNSNames...)
+	for _, ip := range certificate.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		return "no name at all"
+	}
+	return strings.Join(names, ", ")
+}
+
+// explainLogin is explain for a failed login.
+func (c *Client) explainLogin(err error) *secret.ReadError {
+	e := c.explain(err)
+	var refused *vault.ResponseError
+	if !errors.As(err, &refused) || e.Reason == secret.Sealed || refused.StatusCode >= 500 || refused.StatusCode == http.StatusTooManyRequests {
+		return e
+	}
+	return &secret.ReadError{
+		Reason: secret.LoginFailed,
+		Detail: fmt.Sprintf("%s login at auth/%s: vault answered %d: %s", c.config.Auth.Method, c.config.Auth.Mount, refused.StatusCode, c.said(refused)),
+		Hint:   "check the mount of the login, the role id, and whether the secret id has expired or was used up",
+	}
+}
+
+// about gives a failure the reference that it is about. A failure that several
+// readers share stays as it is.
+func about(ref secret.Ref, err error) error {
+	var e *secret.ReadError
+	if !errors.As(err, &e) {
+		return err
+	}
+	own := *e
+	own.Ref = ref
+	return &own
+}
+
+func hasReason(err error, reason secret.Reason) bool {
+	var e *secret.ReadError
+	return errors.As(err, &e) && e.Reason == reason
+}
