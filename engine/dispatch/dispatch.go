@@ -1,0 +1,200 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+
+	"github.com/weir-engine/weir/connections"
+	"github.com/weir-engine/weir/connections/secret"
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/tasks"
+)
+
+// Config says what a Dispatcher works with. All fields are required.
+type Config struct {
+	Resolver *connections.Resolver
+	// Secrets reads what the handles in a flow's inputs name.
+	Secrets connections.SecretReader
+	Tasks   *tasks.Registry
+}
+
+// Dispatcher carries out steps. It is safe for concurrent use.
+type Dispatcher struct {
+	resolver *connections.Resolver
+	secrets  connections.SecretReader
+	tasks    *tasks.Registry
+}
+
+// New makes a Dispatcher.
+func New(config Config) (*Dispatcher, error) {
+	if config.Resolver == nil || config.Secrets == nil || config.Tasks == nil {
+		return nil, errors.New("dispatch: resolver, secrets and tasks are required")
+	}
+	return &Dispatcher{resolver: config.Resolver, secrets: config.Secrets, tasks: config.Tasks}, nil
+}
+
+// Step is one call to connect or task.
+type Step struct {
+	Owner string
+	Call  engine.Call // of kind connect or task
+	Scope *Scope
+	// Emit receives progress and warnings, not yet masked. Never nil; it may be
+	// called from several goroutines.
+	Emit func(engine.Event)
+}
+
+// Outcome is what a step came to.
+type Outcome struct {
+	Type   string // the task type; empty if it did not come so far
+	Output any    // exact, not masked
+	Tries  int
+	Uses   engine.Uses
+}
+
+// Do carries out a step with all its tries. The error's texts are masked.
+func (d *Dispatcher) Do(ctx context.Context, step Step) (Outcome, *engine.Error) {
+	ctx, cancel := WithTimeout(ctx, step.Call.Options.Timeout)
+	defer cancel()
+	var out Outcome
+	failure := Retry(ctx, step.Call.Options.Retry, func(int) *engine.Error {
+		return d.try(ctx, step, &out)
+	})
+	if failure == nil {
+		return out, nil
+	}
+	out.Output = nil
+	failure.Message = subject(step.Call) + ": " + failure.Message
+	failure.Where = step.Call.Where
+	return out, step.Scope.Error(failure)
+}
+
+// try makes one try. A try whose credentials were refused is made once more if
+// the secrets have changed since they were read and the operation may be repeated.
+func (d *Dispatcher) try(ctx context.Context, step Step, out *Outcome) *engine.Error {
+	resolved, failure := d.resolve(ctx, step, out)
+	if failure != nil {
+		return failure
+	}
+	failure, refused := d.perform(ctx, step, resolved, out)
+	if !refused {
+		return failure
+	}
+	again, err := d.resolve(ctx, step, out)
+	if err != nil || slices.EqualFunc(resolved.Masked, again.Masked, secret.Value.Equal) {
+		return failure
+	}
+	failure, _ = d.perform(ctx, step, again, out)
+	return failure
+}
+
+// resolve merges the step's inputs and registers every secret among them with the
+// scope before anything else can see them.
+func (d *Dispatcher) resolve(ctx context.Context, step Step, out *Outcome) (connections.Resolved, *engine.Error) {
+	laying := handles{reader: d.secrets}
+	inputs, err := laying.layMap(ctx, step.Call.Inputs)
+	step.Scope.redactor.Add(laying.masked...)
+	if err != nil {
+		return connections.Resolved{}, fromError(ctx, err)
+	}
+	request := connections.Request{Owner: step.Owner, Overrides: inputs}
+	if step.Call.Kind == engine.CallConnect {
+		request.Name = step.Call.Name
+	} else {
+		request.Type = step.Call.Name
+	}
+	resolved, err := d.resolver.Resolve(ctx, request)
+	step.Scope.redactor.Add(resolved.Masked...)
+	for _, pair := range resolved.Pairs {
+		step.Scope.redactor.AddPair(pair.User, pair.Password)
+	}
+	if err != nil {
+		return connections.Resolved{}, fromError(ctx, err)
+	}
+	for _, warning := range resolved.Warnings {
+		step.warn(warning)
+	}
+	out.Type = resolved.Connection.Type
+	out.Uses = uses(resolved, laying.used)
+	return resolved, nil
+}
+
+func uses(resolved connections.Resolved, handles []secret.Ref) engine.Uses {
+	u := engine.Uses{Connection: resolved.Connection.Name, Revision: resolved.Connection.Revision}
+	for _, ref := range slices.Concat(resolved.Uses, handles) {
+		path := secret.Ref{Vault: ref.Vault, Path: ref.Path}.String()
+		u.Secrets = append(u.Secrets, engine.SecretUse{Path: path, Version: ref.Version})
+	}
+	return u
+}
+
+// perform runs the driver once. refused tells that the other system refused the
+// credentials of an operation that may be repeated.
+func (d *Dispatcher) perform(ctx context.Context, step Step, resolved connections.Resolved, out *Outcome) (failure *engine.Error, refused bool) {
+	out.Tries++
+	driver, ok := d.tasks.Driver(resolved.Connection.Type)
+	if !ok {
+		return &engine.Error{Kind: engine.Invalid, Message: fmt.Sprintf("unknown task type %q", resolved.Connection.Type)}, false
+	}
+	spec, _ := d.tasks.Spec(resolved.Connection.Type)
+	operation, err := spec.Check(resolved.Inputs)
+	if err != nil {
+		return fromError(ctx, err), false
+	}
+	result, err := run(ctx, driver, resolved, step)
+	if err == nil {
+		out.Output = map[string]any(result.Output)
+		return nil, false
+	}
+	var fault *tasks.Error
+	refused = operation.Idempotent && errors.As(err, &fault) && fault.Auth
+	return fromError(ctx, err), refused
+}
+
+// run opens a session and performs its operation.
+func run(ctx context.Context, driver tasks.Driver, resolved connections.Resolved, step Step) (result tasks.Result, err error) {
+	err = withSession(ctx, driver, resolved, step, func(session tasks.Session) error {
+		result, err = session.Do(ctx)
+		return err
+	})
+	return result, err
+}
+
+// withSession opens a session for use. A panic of the driver becomes an error of
+// kind internal: one driver's defect must not end the engine.
+func withSession(ctx context.Context, driver tasks.Driver, resolved connections.Resolved, step Step, use func(tasks.Session) error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = &panicError{cause: cause, stack: debug.Stack()}
+		}
+	}()
+	session, err := driver.Open(ctx, resolved.Inputs, step.env())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, session.Close()) }()
+	return use(session)
+}
+
+func (s Step) env() tasks.Env {
+	return tasks.Env{
+		Files: s.Scope.files,
+		Progress: func(done, total int64, message string) {
+			s.Emit(engine.Event{Kind: engine.EventProgress, Done: done, Total: total, Message: message})
+		},
+		Warn:           s.warn,
+		IdempotencyKey: s.Call.Options.IdempotencyKey,
+	}
+}
+
+func (s Step) warn(message string) {
+	s.Emit(engine.Event{
+		Kind: engine.EventLog, Level: engine.Warn, Where: s.Call.Where,
+		Message: subject(s.Call) + ": " + message,
+	})
+}
+
+// subject names the step as errors and logs do: `connect "oracle"`.
+func subject(call engine.Call) string { return fmt.Sprintf("%s %q", call.Kind, call.Name) }

@@ -1,0 +1,383 @@
+package dispatch_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-engine/weir/connections"
+	"github.com/weir-engine/weir/connections/secret"
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/dispatch"
+	"github.com/weir-engine/weir/tasks"
+	"github.com/weir-engine/weir/tasks/all"
+)
+
+const canary = "canary/5ecret+Value?"
+
+// secrets is a source whose one secret has a new version at each read.
+type secrets struct {
+	mu        sync.Mutex
+	reads     int
+	passwords []string // by read; the last one stays
+	err       error
+}
+
+func (s *secrets) ReadSecret(_ context.Context, ref secret.Ref) (secret.Data, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return secret.Data{}, s.err
+	}
+	password := s.passwords[min(s.reads, len(s.passwords)-1)]
+	s.reads++
+	ref.Version = s.reads
+	return secret.Data{Ref: ref, Keys: map[string]any{
+		"password": secret.New(password), "port": secret.Of(json.Number("2222")),
+	}}, nil
+}
+
+// fixture is a dispatcher over the connection files of a test.
+type fixture struct {
+	dispatcher *dispatch.Dispatcher
+	scope      *dispatch.Scope
+	files      string
+
+	mu     sync.Mutex
+	events []engine.Event
+}
+
+const oracle = `
+name: oracle
+type: FAKE
+value:
+  host: db.example.com
+  user: scott
+  port: 1
+pinned: [host]
+secrets:
+  - path: secret/data/oracle
+`
+
+func newFixture(t *testing.T, reader *secrets) *fixture {
+	t.Helper()
+	if reader.passwords == nil {
+		reader.passwords = []string{canary}
+	}
+	dir, files := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "oracle.yaml"), []byte(oracle), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	types, err := all.Registry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolver, err := connections.NewResolver(connections.ResolverConfig{
+		Sources: []connections.Source{connections.NewDirs([]string{dir}), connections.NewDefaults(types)},
+		Secrets: reader, Types: types,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := dispatch.New(dispatch.Config{Resolver: resolver, Secrets: reader, Tasks: types})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = root.Close() })
+	return &fixture{dispatcher: d, scope: dispatch.NewScope(root), files: files}
+}
+
+func (f *fixture) step(inputs map[string]any, options engine.Options) dispatch.Step {
+	return dispatch.Step{
+		Call:  engine.Call{Kind: engine.CallConnect, Name: "oracle", Inputs: inputs, Options: options, Where: "flow.lua:3"},
+		Scope: f.scope,
+		Emit: func(e engine.Event) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.events = append(f.events, f.scope.Event(e))
+		},
+	}
+}
+
+func (f *fixture) do(t *testing.T, inputs map[string]any, options engine.Options) (dispatch.Outcome, *engine.Error) {
+	t.Helper()
+	return f.dispatcher.Do(t.Context(), f.step(inputs, options))
+}
+
+func echoed(t *testing.T, out dispatch.Outcome) map[string]any {
+	t.Helper()
+	output, _ := out.Output.(map[string]any)
+	inputs, ok := output["inputs"].(map[string]any)
+	if !ok {
+		t.Fatalf("no inputs in output %v", out.Output)
+	}
+	return inputs
+}
+
+func TestMergeOrder(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, &secrets{})
+	for _, test := range []struct {
+		name   string
+		inputs map[string]any
+		want   int64
+	}{
+		{"the secret's port over the value's", nil, 2222},
+		{"the flow's port over both", map[string]any{"port": 3333.0}, 3333},
+		{"null gives the task type's default", map[string]any{"port": nil}, 1234},
+	} {
+		out, failure := f.do(t, test.inputs, engine.Options{})
+		if failure != nil {
+			t.Fatalf("%s: %v", test.name, failure)
+		}
+		if got := echoed(t, out)["port"]; got != test.want {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestUsesAreRecorded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, &secrets{})
+	out, failure := f.do(t, nil, engine.Options{})
+	if failure != nil {
+		t.Fatal(failure)
+	}
+	want := engine.Uses{Connection: "oracle", Secrets: []engine.SecretUse{{Path: "secret/data/oracle", Version: 1}}}
+	if diff := cmp.Diff(want, out.Uses); diff != "" {
+		t.Errorf("uses (-want +got):\n%s", diff)
+	}
+}
+
+// TestLeaksAreMasked has a driver put its password everywhere that a driver can.
+func TestLeaksAreMasked(t *testing.T) {
+	t.Parallel()
+	for _, leak := range []string{"error", "warning", "progress", "panic"} {
+		t.Run(leak, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, &secrets{})
+			_, failure := f.do(t, map[string]any{"leak": leak}, engine.Options{})
+			shown, err := json.Marshal(map[string]any{"events": f.events, "failure": failure})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(shown), "5ecret") {
+				t.Errorf("shows the password: %s", shown)
+			}
+			if leak != "panic" && !strings.Contains(string(shown), "password ***") {
+				t.Errorf("does not show where the password stood: %s", shown)
+			}
+		})
+	}
+}
+
+func TestPanicIsAnError(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, &secrets{})
+	_, failure := f.do(t, map[string]any{"panic": true}, engine.Options{})
+	if failure == nil || failure.Kind != engine.Internal || failure.Where != "flow.lua:3" {
+		t.Fatalf("got %+v, want an internal error at flow.lua:3", failure)
+	}
+}
+
+func TestOutputIsExact(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, &secrets{})
+	out, failure := f.do(t, map[string]any{"leak": "output"}, engine.Options{})
+	if failure != nil {
+		t.Fatal(failure)
+	}
+	output, _ := out.Output.(map[string]any)
+	if output["leaked"] != canary {
+		t.Errorf("a task's output reaches the flow changed: %v", output["leaked"])
+	}
+	masked, _ := f.scope.Mask(out.Output).(map[string]any)
+	if masked["leaked"] != secret.Mask {
+		t.Errorf("shown output is not masked: %v", masked["leaked"])
+	}
+}
+
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name      string
+		inputs    map[string]any
+		wantTries int
+		wantKind  engine.Kind
+	}{
+		{"until it succeeds", map[string]any{"fail_times": 2.0, "counter": "tries"}, 3, ""},
+		{"until there are no more", map[string]any{"fail_times": 9.0, "counter": "tries"}, 4, engine.Unavailable},
+		{"not where it is of no use", map[string]any{"fail_times": 9.0, "counter": "tries", "fail_kind": "denied"}, 1, engine.Denied},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, &secrets{})
+			out, failure := f.do(t, test.inputs, engine.Options{Retry: engine.Retry{MaxTries: 4, Delay: time.Millisecond}})
+			if out.Tries != test.wantTries {
+				t.Errorf("tries: got %d, want %d", out.Tries, test.wantTries)
+			}
+			if got := kind(failure); got != test.wantKind {
+				t.Errorf("kind: got %q, want %q (%v)", got, test.wantKind, failure)
+			}
+		})
+	}
+}
+
+func kind(failure *engine.Error) engine.Kind {
+	if failure == nil {
+		return ""
+	}
+	return failure.Kind
+}
+
+func TestRetryBacksOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var at []time.Duration
+		policy := engine.Retry{MaxTries: 5, Delay: time.Second, Backoff: 3, MaxDelay: 10 * time.Second}
+		failure := dispatch.Retry(t.Context(), policy, func(int) *engine.Error {
+			at = append(at, time.Since(start))
+			return &engine.Error{Kind: engine.Unavailable, Message: "down"}
+		})
+		want := []time.Duration{0, time.Second, 4 * time.Second, 13 * time.Second, 23 * time.Second}
+		if diff := cmp.Diff(want, at); diff != "" {
+			t.Errorf("tries (-want +got):\n%s", diff)
+		}
+		if failure.Message != "down (after 5 tries)" {
+			t.Errorf("message: %q", failure.Message)
+		}
+	})
+}
+
+func TestTimeoutAndCancel(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, &secrets{})
+	_, failure := f.do(t, map[string]any{"block": true}, engine.Options{Timeout: time.Millisecond})
+	if kind(failure) != engine.Timeout || !strings.Contains(failure.Message, "1ms") {
+		t.Errorf("got %v, want a timeout that names 1ms", failure)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, failure = f.dispatcher.Do(ctx, f.step(map[string]any{"block": true}, engine.Options{}))
+	if kind(failure) != engine.Canceled {
+		t.Errorf("got %v, want cancelled", failure)
+	}
+}
+
+// TestRotation refuses the credentials: they are read once more, and only
+// credentials that have changed are tried.
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	refused := map[string]any{"fail_times": 1.0, "counter": "tries", "fail_kind": "denied", "fail_auth": true}
+	rotated := &secrets{passwords: []string{"old-password", canary}}
+	out, failure := newFixture(t, rotated).do(t, refused, engine.Options{})
+	if failure != nil || out.Tries != 2 || rotated.reads != 2 || out.Uses.Secrets[0].Version != 2 {
+		t.Errorf("rotated: got %+v, %v after %d reads", out, failure, rotated.reads)
+	}
+	same := &secrets{passwords: []string{canary}}
+	out, failure = newFixture(t, same).do(t, refused, engine.Options{})
+	if kind(failure) != engine.Denied || out.Tries != 1 {
+		t.Errorf("not rotated: got %d tries and %v, want one and denied", out.Tries, failure)
+	}
+}
+
+func TestHandles(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, &secrets{})
+	handle := engine.SecretRef("secret/oracle#password")
+	out, failure := f.do(t, map[string]any{"payload": map[string]any{"list": []any{handle}}}, engine.Options{})
+	if failure != nil {
+		t.Fatal(failure)
+	}
+	got := echoed(t, out)["payload"]
+	if diff := cmp.Diff(map[string]any{"list": []any{canary}}, got); diff != "" {
+		t.Errorf("payload (-want +got):\n%s", diff)
+	}
+	if len(out.Uses.Secrets) != 2 {
+		t.Errorf("uses: %v", out.Uses.Secrets)
+	}
+	for handle, want := range map[engine.SecretRef]engine.Kind{
+		"secret/oracle#passwort": engine.NotFound,
+		"secret/oracle":          engine.Invalid,
+		"#password":              engine.Invalid,
+	} {
+		_, failure := f.do(t, map[string]any{"payload": handle}, engine.Options{})
+		if kind(failure) != want || failure.Hint == "" {
+			t.Errorf("%s: got %+v, want %s with a hint", handle, failure, want)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, &secrets{})
+	for _, test := range []struct {
+		name     string
+		call     engine.Call
+		wantKind engine.Kind
+		want     string
+		wantHint string
+	}{
+		{"unknown connection", engine.Call{Kind: engine.CallConnect, Name: "orcale"}, engine.NotFound, `connect "orcale"`, `"oracle"`},
+		{"unknown type", engine.Call{Kind: engine.CallTask, Name: "FAKEE"}, engine.Invalid, "FAKEE", `"FAKE"`},
+		{"unknown input", engine.Call{Kind: engine.CallTask, Name: "fake", Inputs: map[string]any{"prot": 1.0}}, engine.Invalid, `"prot"`, `"port"`},
+		{"pinned input", engine.Call{Kind: engine.CallConnect, Name: "oracle", Inputs: map[string]any{"host": "evil.example.com"}}, engine.Denied, `"host"`, ""},
+		{"wrong type", engine.Call{Kind: engine.CallTask, Name: "fake", Inputs: map[string]any{"port": canary}}, engine.Invalid, `"port"`, ""},
+	} {
+		step := f.step(nil, engine.Options{})
+		step.Call = test.call
+		_, failure := f.dispatcher.Do(t.Context(), step)
+		if kind(failure) != test.wantKind || !strings.Contains(failure.Message, test.want) || !strings.Contains(failure.Hint+failure.Message, test.wantHint) {
+			t.Errorf("%s: got %+v", test.name, failure)
+		}
+		if strings.Contains(failure.Message+failure.Hint, canary) {
+			t.Errorf("%s: the value is shown: %v", test.name, failure)
+		}
+	}
+}
+
+func TestSecretThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for reason, want := range map[secret.Reason]engine.Kind{
+		secret.Deleted: engine.NotFound, secret.Denied: engine.Denied,
+		secret.Sealed: engine.Unavailable, secret.TimedOut: engine.Timeout, secret.Invalid: engine.Invalid,
+	} {
+		f := newFixture(t, &secrets{err: &secret.ReadError{Ref: secret.Ref{Path: "secret/oracle"}, Reason: reason, Hint: "do this"}})
+		_, failure := f.do(t, nil, engine.Options{})
+		if kind(failure) != want || failure.Hint != "do this" {
+			t.Errorf("%s: got %+v, want %s", reason, failure, want)
+		}
+	}
+}
+
+func TestTestReportsStages(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, &secrets{})
+	var names []string
+	failure := f.dispatcher.Test(t.Context(), f.step(map[string]any{"fail_times": -1.0, "fail_kind": "denied"}, engine.Options{}), func(s tasks.Stage) {
+		name := s.Name
+		if s.Err != nil {
+			name += " failed"
+		}
+		names = append(names, name)
+	})
+	if diff := cmp.Diff([]string{"resolve", "dns", "tcp", "authenticate failed"}, names); diff != "" {
+		t.Errorf("stages (-want +got):\n%s", diff)
+	}
+	if kind(failure) != engine.Denied {
+		t.Errorf("got %v, want denied", failure)
+	}
+}

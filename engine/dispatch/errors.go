@@ -1,0 +1,119 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/weir-engine/weir/connections"
+	"github.com/weir-engine/weir/connections/secret"
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/tasks"
+)
+
+// panicError is a panic of a driver. Its text shows where, never what: the panic's
+// own text may hold anything.
+type panicError struct {
+	cause any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("the driver panicked (%T)", e.cause) }
+
+// fromError turns any error of a step into an engine.Error. What the context
+// says goes first: a driver whose context ended may report anything.
+func fromError(ctx context.Context, err error) *engine.Error {
+	if ended := fromContext(ctx); ended != nil {
+		return ended
+	}
+	var read *secret.ReadError
+	if errors.As(err, &read) {
+		return &engine.Error{Kind: reasonKind(read.Reason), Message: read.Error(), Hint: read.Hint}
+	}
+	var fault *tasks.Error
+	if errors.As(err, &fault) {
+		return fromTask(fault)
+	}
+	var panicked *panicError
+	if errors.As(err, &panicked) {
+		return &engine.Error{
+			Kind: engine.Internal, Message: panicked.Error(),
+			Hint: "this is a defect of the task type; please report it", Traceback: string(panicked.stack),
+		}
+	}
+	return fromConnections(err)
+}
+
+func fromContext(ctx context.Context) *engine.Error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	if late := Late(ctx); late != nil {
+		return late
+	}
+	return &engine.Error{Kind: engine.Canceled, Message: "cancelled"}
+}
+
+func fromTask(fault *tasks.Error) *engine.Error {
+	message := fault.Message
+	if fault.Input != "" && !strings.Contains(message, fault.Input) {
+		message = fmt.Sprintf("input %q: %s", fault.Input, message)
+	}
+	return &engine.Error{Kind: engine.Kind(fault.Kind), Message: message, Hint: fault.Hint}
+}
+
+func fromConnections(err error) *engine.Error {
+	failure := &engine.Error{Kind: KindOf(err), Message: err.Error()}
+	if failure.Kind == "" {
+		failure.Kind = engine.Internal
+	}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		failure.Hint = hinted.Hint()
+	}
+	return failure
+}
+
+// KindOf gives the kind of any error that the packages beneath the engine return;
+// "" for one that they do not.
+func KindOf(err error) engine.Kind {
+	var failure *engine.Error
+	var read *secret.ReadError
+	var fault *tasks.Error
+	switch {
+	case errors.As(err, &failure):
+		return failure.Kind
+	case errors.As(err, &read):
+		return reasonKind(read.Reason)
+	case errors.As(err, &fault):
+		return engine.Kind(fault.Kind)
+	case errors.Is(err, connections.ErrNotFound):
+		return engine.NotFound
+	case errors.Is(err, connections.ErrExists), errors.Is(err, connections.ErrConflict):
+		return engine.Conflict
+	case errors.As(err, new(*connections.InvalidError)), errors.Is(err, connections.ErrReadOnly):
+		return engine.Invalid
+	case errors.As(err, new(*connections.PinnedError)):
+		return engine.Denied
+	case errors.Is(err, context.Canceled):
+		return engine.Canceled
+	case errors.Is(err, context.DeadlineExceeded):
+		return engine.Timeout
+	}
+	return ""
+}
+
+func reasonKind(reason secret.Reason) engine.Kind {
+	switch reason {
+	case secret.NotFound, secret.Deleted, secret.Destroyed, secret.NoKey:
+		return engine.NotFound
+	case secret.Denied, secret.LoginFailed:
+		return engine.Denied
+	case secret.Sealed, secret.Unreachable:
+		return engine.Unavailable
+	case secret.TimedOut:
+		return engine.Timeout
+	}
+	return engine.Invalid
+}

@@ -1,0 +1,36 @@
+package engine
+
+import "context"
+
+// Request asks a runner to run a flow.
+type Request struct {
+	Owner string // "" is the only user of a local store
+	// File is the flow's name as errors show it; other flows that it names are
+	// looked for beside it. Text is its source.
+	File   string
+	Text   []byte
+	Inputs map[string]any // a tree of values
+	// Files is the path of the execution's files directory, the only one that
+	// tasks read and write.
+	Files string
+	// Watch receives the events of the whole tree, masked, one at a time and in
+	// order; nil drops them. It must not block for long.
+	Watch func(Event)
+}
+
+// Runner runs flows.
+type Runner interface {
+	// Run runs a flow to its end. A flow that failed or was cancelled is no error
+	// of Run: the execution says so, with all texts masked. Its Output is exact;
+	// Mask masks it for display. The error is for a flow that could not be run at
+	// all.
+	Run(ctx context.Context, request Request) (Finished, error)
+}
+
+// Finished is an execution that has ended.
+type Finished struct {
+	Execution Execution
+	// Mask gives a copy of a tree of values, or of a text, in which every secret
+	// that the execution used is masked.
+	Mask func(tree any) any
+}
