@@ -143,18 +143,25 @@ func TestValuesKeepTheirTypes(t *testing.T) {
 	server := servers.Vault(t)
 	v2, v1 := server.MountKV(t, 2), server.MountKV(t, 1)
 	written := map[string]any{
-		"text": "x", "port": json.Number("1521"), "big": json.Number("9007199254740993"), "ratio": json.Number("1.50"),
+		"text": "x", "port": json.Number("1521"), "ratio": json.Number("1.5"),
 		"on": true, "none": nil, "empty": map[string]any{}, "list": []any{"a", json.Number("1"), []any{}},
 		"nested": map[string]any{"deep": map[string]any{"password": "p"}},
 	}
 	server.PutKV(t, v2, "typed", written)
 	server.PutKV1(t, v1, "typed", written)
 	server.PutKV(t, v2, "bare", map[string]any{})
+	// KV version 2 itself keeps numbers as float64; version 1 keeps what was written.
+	server.PutKV1(t, v1, "exact", map[string]any{"big": json.Number("9007199254740993"), "ratio": json.Number("1.50")})
 	client := newClient(t, withToken(server, server.RootToken))
 	for _, mount := range []string{v2, v1} {
 		got := read(t, client, secret.Ref{Path: mount + "/typed"})
 		if diff := cmp.Diff(any(written), reveal(t, got.Keys)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", mount, diff)
+		}
+	}
+	for key, want := range map[string]string{"big": "9007199254740993", "ratio": "1.50"} {
+		if got := text(t, client, secret.Ref{Path: v1 + "/exact"}, key); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 	if got := read(t, client, secret.Ref{Path: v2 + "/bare"}); len(got.Keys) != 0 {

@@ -75,6 +75,7 @@ func (s *VaultServer) Policy(tb testing.TB, rules string) string {
 
 // TokenConfig says what kind of token to make.
 type TokenConfig struct {
+	// Policies beside "default"; none means that one alone.
 	Policies []string
 	// TTL is 0 for the server's default.
 	TTL time.Duration
@@ -86,7 +87,11 @@ type TokenConfig struct {
 // Token makes a token.
 func (s *VaultServer) Token(tb testing.TB, config TokenConfig) string {
 	tb.Helper()
-	body := map[string]any{"policies": config.Policies, "no_default_policy": config.Bare}
+	policies := append([]string(nil), config.Policies...)
+	if len(policies) == 0 {
+		policies = []string{"default"} // Vault would give it all that root may
+	}
+	body := map[string]any{"policies": policies, "no_default_policy": config.Bare}
 	if config.TTL != 0 {
 		body["ttl"] = config.TTL.String()
 	}
