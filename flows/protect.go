@@ -1,0 +1,311 @@
+package flows
+
+import (
+	goruntime "runtime"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// protected calls fn in a thread of its own and gives its results, or what it
+// raised.
+//
+// The thread matters: the virtual machine closes the captured variables of every
+// function of a thread in which an error is raised, also of those that live on
+// after pcall has caught it (gopher-lua issue 448). In a thread of its own only
+// functions that really ended are affected.
+func (r *runtime) protected(L *lua.LState, fn lua.LValue, args []lua.LValue) ([]lua.LValue, *failure) {
+	t := r.newThread(L)
+	defer t.Close()
+	defer r.enter(t)()
+	t.Push(fn)
+	for _, a := range args {
+		t.Push(a)
+	}
+	err := t.PCall(len(args), lua.MultRet, nil)
+	if err != nil {
+		return nil, r.failed(err)
+	}
+	values := make([]lua.LValue, t.GetTop())
+	for i := range values {
+		values[i] = t.Get(i + 1)
+	}
+	return values, nil
+}
+
+func (r *runtime) failed(err error) *failure {
+	e, ok := err.(*lua.ApiError) //nolint:errorlint // PCall gives it unwrapped
+	if !ok {
+		r.crashed(err)
+		return &failure{value: lua.LString(err.Error())}
+	}
+	text, isText := e.Object.(lua.LString)
+	switch {
+	case r.fatal != nil:
+	case e.Type == lua.ApiErrorPanic && string(text) != stackOverflow:
+		r.crashed(string(text))
+	case isText && (string(text) == stackOverflow || strings.HasSuffix(string(text), registryOverflow)):
+		overflow := tooDeep()
+		overflow.Traceback = cleanTrace(e.StackTrace)
+		overflow.Where, _, _ = strings.Cut(overflow.Traceback, ": in ")
+		r.stop(overflow)
+	case isText:
+		e.Object = lua.LString(scrub(string(text)))
+	}
+	return &failure{value: e.Object, traceback: cleanTrace(e.StackTrace)}
+}
+
+// newThread makes a thread that counts on the same meter. The library would derive
+// a context for it, which would not count.
+func (r *runtime) newThread(L *lua.LState) *lua.LState {
+	if len(r.branch.threads) >= threadDepth {
+		r.stop(tooDeep())
+		r.die(L)
+	}
+	if !r.meter.take(threadBytes) {
+		r.die(L)
+	}
+	L.RemoveContext()
+	t, _ := L.NewThread()
+	L.SetContext(r.meter)
+	t.SetContext(r.meter)
+	return t
+}
+
+// enter makes t the innermost thread of the branch; the function that it gives
+// undoes that.
+func (r *runtime) enter(t *lua.LState) func() {
+	b, outer := r.branch, r.main0.G.CurrentThread
+	b.threads = append(b.threads, t)
+	if r.main0.G.MainThread == nil {
+		r.main0.G.MainThread = r.main0
+	}
+	r.main0.G.CurrentThread = t
+	return func() {
+		b.threads = b.threads[:len(b.threads)-1]
+		r.main0.G.CurrentThread = outer
+	}
+}
+
+// arguments gives the arguments of a library function from the n-th on.
+func arguments(L *lua.LState, n int) []lua.LValue {
+	top := L.GetTop()
+	if top < n {
+		return nil
+	}
+	args := make([]lua.LValue, 0, top-n+1)
+	for i := n; i <= top; i++ {
+		args = append(args, L.Get(i))
+	}
+	return args
+}
+
+// pushAll returns values from a library function. The stack grows once, not a
+// little for each value.
+func pushAll(L *lua.LState, values []lua.LValue) int {
+	reserve(L, len(values))
+	for _, v := range values {
+		L.Push(v)
+	}
+	return len(values)
+}
+
+// reserve makes room for n values. More than the stack may ever hold raises the
+// virtual machine's own error.
+func reserve(L *lua.LState, n int) {
+	if n > registrySize/2 {
+		top := L.GetTop()
+		L.SetTop(top + n)
+		L.SetTop(top)
+	}
+}
+
+func (r *runtime) pcall(L *lua.LState) int {
+	fn := L.CheckAny(1)
+	values, failed := r.protected(L, fn, arguments(L, 2))
+	if failed == nil {
+		L.Push(lua.LTrue)
+		return 1 + pushAll(L, values)
+	}
+	if r.fatal != nil {
+		r.die(L)
+	}
+	L.Push(lua.LFalse)
+	L.Push(failed.value)
+	return 2
+}
+
+// xpcall calls the handler after the stack was unwound, so the handler may call
+// everything; it gets the traceback as its second argument.
+func (r *runtime) xpcall(L *lua.LState) int {
+	fn, handler := L.CheckAny(1), L.CheckFunction(2)
+	values, failed := r.protected(L, fn, arguments(L, 3))
+	if failed == nil {
+		L.Push(lua.LTrue)
+		return 1 + pushAll(L, values)
+	}
+	if r.fatal != nil {
+		r.die(L)
+	}
+	values, again := r.protected(L, handler, []lua.LValue{failed.value, lua.LString(failed.traceback)})
+	if r.fatal != nil {
+		r.die(L)
+	}
+	L.Push(lua.LFalse)
+	if again != nil {
+		L.Push(again.value)
+		return 2
+	}
+	return 1 + pushAll(L, values)
+}
+
+// coroutine is a thread of the script. It is a value of its own, not the library's,
+// so that the sandbox knows which ones are in progress.
+type coroutine struct {
+	thread  *lua.LState
+	fn      *lua.LFunction
+	value   *lua.LUserData
+	started bool
+	dead    bool
+}
+
+func (r *runtime) coCreate(L *lua.LState) int {
+	L.Push(r.newCoroutine(L))
+	return 1
+}
+
+func (r *runtime) newCoroutine(L *lua.LState) *lua.LUserData {
+	co := &coroutine{fn: L.CheckFunction(1)}
+	co.thread = r.newThread(L)
+	co.value = r.userdata(co, kindThread)
+	return co.value
+}
+
+func checkCoroutine(L *lua.LState, n int) *coroutine {
+	if u, ok := L.Get(n).(*lua.LUserData); ok {
+		if c, ok := u.Value.(*coroutine); ok {
+			return c
+		}
+	}
+	L.ArgError(n, "coroutine expected")
+	return nil
+}
+
+func (r *runtime) coResume(L *lua.LState) int {
+	values, failed := r.resume(L, checkCoroutine(L, 1), arguments(L, 2))
+	if failed != nil {
+		L.Push(lua.LFalse)
+		L.Push(failed.value)
+		return 2
+	}
+	L.Push(lua.LTrue)
+	return 1 + pushAll(L, values)
+}
+
+func (r *runtime) coWrap(L *lua.LState) int {
+	co := r.newCoroutine(L).Value.(*coroutine)
+	L.Push(r.function(func(L *lua.LState) int {
+		values, failed := r.resume(L, co, arguments(L, 1))
+		if failed != nil {
+			L.Error(failed.value, 0)
+		}
+		return pushAll(L, values)
+	}, co.value))
+	return 1
+}
+
+func (r *runtime) resume(L *lua.LState, co *coroutine, args []lua.LValue) ([]lua.LValue, *failure) {
+	switch {
+	case co.dead:
+		return nil, &failure{value: lua.LString("cannot resume dead coroutine")}
+	case r.active[co]:
+		return nil, &failure{value: lua.LString("cannot resume non-suspended coroutine")}
+	case len(r.branch.threads) >= threadDepth:
+		r.stop(tooDeep())
+		r.die(L)
+	}
+	b := r.branch
+	r.active[co], co.started = true, true
+	b.stack = append(b.stack, co)
+	leave := r.enter(co.thread)
+	defer func() {
+		leave()
+		b.stack = b.stack[:len(b.stack)-1]
+		delete(r.active, co)
+	}()
+	reserve(co.thread, len(args))
+	r.main0.G.CurrentThread = L // Resume looks at it, and sets it itself
+	state, err, values := L.Resume(co.thread, co.fn, args...)
+	if state != lua.ResumeYield {
+		co.dead = true
+	}
+	if err != nil {
+		f := r.failed(err)
+		if r.fatal != nil {
+			r.die(L)
+		}
+		return nil, f
+	}
+	if len(values) == 1 && values[0] == lua.LNil {
+		values = nil // Resume pads "no values" with nil
+	}
+	return values, nil
+}
+
+// coYield leaves the coroutine. That works only where its interpreter loop was not
+// entered a second time on the way (by a metamethod, an iterator, or a function
+// of the library that calls back): elsewhere the library goes on with a broken
+// stack, so it is an error here.
+func (r *runtime) coYield(L *lua.LState) int {
+	if len(r.branch.stack) == 0 {
+		r.fail(L, "coroutine.yield: not inside of a coroutine")
+	}
+	if L != r.branch.stack[len(r.branch.stack)-1].thread || !directlyResumed() {
+		r.fail(L, "coroutine.yield: cannot yield across pcall, a metamethod, an iterator or a callback of the library")
+	}
+	return -1
+}
+
+// directlyResumed tells whether exactly one interpreter loop runs between the
+// function that resumes and the caller.
+func directlyResumed() bool {
+	var pcs [64]uintptr
+	n := goruntime.Callers(2, pcs[:])
+	frames, loops := goruntime.CallersFrames(pcs[:n]), 0
+	for {
+		f, more := frames.Next()
+		switch {
+		case strings.HasSuffix(f.Function, "gopher-lua.mainLoopWithContext"):
+			loops++
+		case strings.HasSuffix(f.Function, "gopher-lua.threadRun"):
+			return loops == 1
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+func (r *runtime) coStatus(L *lua.LState) int {
+	co := checkCoroutine(L, 1)
+	status := "suspended"
+	switch stack := r.branch.stack; {
+	case co.dead:
+		status = "dead"
+	case len(stack) > 0 && stack[len(stack)-1] == co:
+		status = "running"
+	case r.active[co]:
+		status = "normal"
+	}
+	L.Push(lua.LString(status))
+	return 1
+}
+
+func (r *runtime) coRunning(L *lua.LState) int {
+	if len(r.branch.stack) == 0 {
+		L.Push(lua.LNil)
+		return 1
+	}
+	L.Push(r.branch.stack[len(r.branch.stack)-1].value)
+	return 1
+}

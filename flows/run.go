@@ -1,0 +1,189 @@
+package flows
+
+import (
+	"context"
+	"errors"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/weir-engine/weir/engine"
+)
+
+// Config is what a run needs besides its program.
+type Config struct {
+	// Host carries out what the script asks for. Required.
+	Host engine.Host
+	// Input is the script's input; nil means none. It is a tree of values.
+	Input map[string]any
+	// Seed determines math.random and uuid(). Runs that shall repeat each other
+	// need the same seed; the zero seed is a seed like any other.
+	Seed [32]byte
+	// Limits bound the run; the zero Limits are the defaults.
+	Limits Limits
+	// YAML is behind yaml.encode and yaml.decode; nil means that calling them is
+	// an error.
+	YAML YAML
+}
+
+// YAML converts between trees of values and YAML text.
+type YAML interface {
+	Encode(value any) ([]byte, error)
+	Decode(text []byte) (any, error)
+}
+
+// Run runs a program to its end and gives its output, a tree of values: what the
+// chunk returns, laid over what output{} collected. It blocks while the host
+// works, and all that it started has ended when it returns.
+//
+// The error is always an [engine.Error]: of kind cancelled when ctx was
+// cancelled (timeout when its deadline passed), limit when the script exceeded
+// its limits, the child's kind when a failed child ended the flow, and script
+// when the flow failed by itself. Functions given to defer() have run even then.
+func Run(ctx context.Context, p *Program, cfg Config) (any, error) {
+	if p == nil || cfg.Host == nil {
+		return nil, errors.New("run flow: program and host are required")
+	}
+	r := newRuntime(ctx, cfg, p.file)
+	defer r.close()
+	out, failure := r.main(p)
+	if late := r.runDeferred(ctx, failure); failure == nil {
+		failure = late
+	}
+	if failure != nil {
+		return nil, failure
+	}
+	return out, nil
+}
+
+// runtime is one run of a program. Several goroutines may belong to it (the
+// branches of parallel), but only the one that holds the baton touches anything
+// in it, the Lua states included.
+type runtime struct {
+	cfg    Config
+	file   string
+	ctx    context.Context //nolint:containedctx // the run's own, ended by stop
+	cancel context.CancelFunc
+	meter  *meter
+	main0  *lua.LState
+	baton  baton
+	branch *branch // the one that holds the baton
+	// branches are those that have not ended.
+	branches map[*branch]bool
+	kinds    kinds
+	output   *lua.LTable // what output{} collected, or nil
+	// fatal ends the run: no script can catch it.
+	fatal *engine.Error
+	// coroutines that were resumed and have neither yielded nor ended.
+	active map[*coroutine]bool
+	tables tableBook
+}
+
+// branch is one line of execution: the flow itself, a branch of parallel, or the
+// deferred functions.
+type branch struct {
+	path     string
+	threads  []*lua.LState // those in progress, outermost first: pcall and coroutines nest
+	stack    []*coroutine  // those in progress, outermost first
+	forks    int           // calls of parallel so far
+	random   *random
+	loaded   map[string]lua.LValue // modules
+	loading  []string              // modules in progress, outermost first
+	deferred []*lua.LFunction
+	values   []lua.LValue // what its function returned
+}
+
+const (
+	registrySize    = 256     // values; a thread starts with this stack
+	maxRegistrySize = 1 << 19 // values; unpack may fill it
+	callDepth       = 2048    // nested calls in one thread
+	threadDepth     = 150     // nested threads: pcall in pcall, coroutine in coroutine
+)
+
+func newRuntime(ctx context.Context, cfg Config, file string) *runtime {
+	r := &runtime{cfg: cfg, file: file, active: map[*coroutine]bool{}, branches: map[*branch]bool{}}
+	r.ctx, r.cancel = context.WithCancel(ctx)
+	r.meter = newMeter(r, cfg.Limits)
+	r.main0 = lua.NewState(lua.Options{
+		CallStackSize:       callDepth,
+		RegistrySize:        registrySize,
+		RegistryMaxSize:     maxRegistrySize,
+		RegistryGrowStep:    256,
+		SkipOpenLibs:        true,
+		MinimizeStackMemory: true,
+	})
+	r.main0.SetContext(r.meter)
+	r.branch = r.newBranch("")
+	r.branches[r.branch] = true
+	r.baton.acquire()
+	r.installGlobals()
+	return r
+}
+
+func (r *runtime) newBranch(path string) *branch {
+	return &branch{path: path, random: newRandom(r.cfg.Seed, path)}
+}
+
+func (r *runtime) close() {
+	r.cancel()
+	r.main0.Close()
+}
+
+// main runs the chunk and converts what it returns.
+func (r *runtime) main(p *Program) (any, *engine.Error) {
+	L := r.main0
+	if r.ctx.Err() != nil {
+		return nil, r.interrupted()
+	}
+	values, failure := r.protected(L, r.main0.NewFunctionFromProto(p.proto), nil)
+	if failure != nil {
+		return nil, r.describe(failure)
+	}
+	return r.result(values)
+}
+
+// result is what a chunk returned, over what output{} collected: where both are
+// objects, the returned keys win.
+func (r *runtime) result(values []lua.LValue) (any, *engine.Error) {
+	if len(values) > 1 {
+		return nil, r.invalid("the flow returned %d values; return one table instead", len(values))
+	}
+	var returned any
+	if len(values) == 1 && values[0] != lua.LNil {
+		var err error
+		if returned, err = r.fromLua(values[0], "output"); err != nil {
+			return nil, r.refused(err)
+		}
+	}
+	if r.output == nil {
+		return returned, nil
+	}
+	collected, err := r.fromLua(r.output, "output")
+	if err != nil {
+		return nil, r.refused(err)
+	}
+	into := collected.(map[string]any)
+	switch over := returned.(type) {
+	case nil:
+		return into, nil
+	case map[string]any:
+		for k, v := range over {
+			into[k] = v
+		}
+		return into, nil
+	default:
+		return nil, r.invalid("the flow called output{} and returned something else than an object")
+	}
+}
+
+func (r *runtime) invalid(format string, args ...any) *engine.Error {
+	e := newError(engine.Invalid, format, args...)
+	e.Where = r.file
+	return e
+}
+
+func (r *runtime) refused(err error) *engine.Error {
+	if r.fatal != nil {
+		return r.fatal
+	}
+	return r.invalid("%s", err.Error())
+}
