@@ -42,15 +42,15 @@ func newCredentials(a Auth, log *slog.Logger) credentials {
 	case MethodAppRole:
 		return appRole{path: "auth/" + a.Mount + "/login", roleID: a.RoleID, secretID: a.SecretID}
 	default:
-		return fixedToken{strings.TrimSpace(a.Token.Reveal())}
+		return fixedToken{a.Token}
 	}
 }
 
 // fixedToken is MethodToken.
-type fixedToken struct{ token string }
+type fixedToken struct{ token secret.Value }
 
 func (t fixedToken) login(context.Context, *vault.Client) (grant, error) {
-	return grant{token: t.token}, nil
+	return grant{token: strings.TrimSpace(t.token.Reveal())}, nil
 }
 
 func (t fixedToken) outdated(string) bool { return false }
@@ -107,7 +107,7 @@ type appRole struct {
 }
 
 func (r appRole) login(ctx context.Context, api *vault.Client) (grant, error) {
-	body := map[string]any{"role_id": r.roleID}
+	body := map[string]any{"role_id": strings.TrimSpace(r.roleID)}
 	if !r.secretID.IsZero() {
 		body["secret_id"] = strings.TrimSpace(r.secretID.Reveal())
 	}

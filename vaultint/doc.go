@@ -25,7 +25,7 @@
 //     that answers is remembered for the mount. So a policy with nothing but read
 //     on "secret/data/team/*" is enough.
 //
-// Paths below sys/ and auth/ are refused: they hold no secrets for tasks, but would
+// Paths below sys/ and auth/ are refused: they hold no secrets for tasks, and could
 // show the client's own token.
 //
 // # Errors

@@ -1,9 +1,7 @@
 package vaultint
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -79,19 +77,24 @@ func environmentCA(getenv func(string) string) (string, error) {
 		return "", nil
 	}
 	var all string
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(filepath.Clean(path))
-		all += string(text) + "\n"
-		return err
-	})
-	if err == nil && all == "" {
-		err = errors.New("the directory holds no file")
-	}
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return "", fmt.Errorf("VAULT_CAPATH: %w", err)
+	}
+	for _, entry := range entries {
+		path := filepath.Join(dir, entry.Name())
+		info, err := os.Stat(path) // of what a link leads to
+		if err == nil && info.IsDir() {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Clean(path))
+		if err != nil {
+			return "", fmt.Errorf("VAULT_CAPATH: %w", err)
+		}
+		all += string(text) + "\n"
+	}
+	if all == "" {
+		return "", fmt.Errorf("VAULT_CAPATH: %s holds no file", dir)
 	}
 	return all, nil
 }

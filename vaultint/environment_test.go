@@ -21,7 +21,7 @@ func environment(variables map[string]string) func(string) string {
 func TestFromEnvironment(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"ca.pem": "CA", "more/1.pem": "ONE", "more/2.pem": "TWO"} {
+	for name, text := range map[string]string{"ca.pem": "CA", "more/1.pem": "ONE", "more/2.pem": "TWO", "more/deeper/3.pem": "THREE"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestFromEnvironment(t *testing.T) {
 			}
 		})
 	}
-	for name, value := range map[string]string{"VAULT_CACERT": dir + "/none.pem", "VAULT_CAPATH": dir + "/none", "VAULT_CLIENT_TIMEOUT": "soon"} {
+	for name, value := range map[string]string{"VAULT_CACERT": dir + "/none.pem", "VAULT_CAPATH": dir + "/more/deeper/none", "VAULT_CLIENT_TIMEOUT": "soon"} {
 		_, err := vaultint.FromEnvironment(environment(map[string]string{name: value}), "/home/ann")
 		if err == nil || !strings.HasPrefix(err.Error(), name+": ") {
 			t.Errorf("got %v, want an error that starts with %s", err, name)

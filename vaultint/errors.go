@@ -76,6 +76,7 @@ func (c *Client) explainStatus(refused *vault.ResponseError) *secret.ReadError {
 	case code == http.StatusMethodNotAllowed:
 		e.Reason = secret.Invalid
 		e.Detail = "this path cannot be read"
+		e.Hint = "a path is mount and name of a secret, such as secret/oracle"
 	case code >= 400 && code < 500:
 		e.Reason = secret.Invalid
 		e.Detail = fmt.Sprintf("vault answered %d: %s", code, said)
@@ -132,7 +133,7 @@ func (c *Client) explainConnection(err error) *secret.ReadError {
 	switch {
 	case errors.As(err, &unknown):
 		e.Detail = "the certificate of " + endpoint + " is signed by an unknown authority"
-		e.Hint = "give the PEM text of that authority as CA certificate of this vault configuration"
+		e.Hint = "give that authority's certificate as CA certificate of this vault configuration (VAULT_CACERT for the implicit one)"
 		e.Err = unknown
 	case errors.As(err, &name):
 		e.Detail = fmt.Sprintf("the certificate of %s is not for %q but for %s", endpoint, name.Host, certificateNames(name.Certificate))
@@ -140,6 +141,7 @@ func (c *Client) explainConnection(err error) *secret.ReadError {
 		e.Err = name
 	case errors.As(err, &invalid):
 		e.Detail = "the certificate of " + endpoint + " is not valid: " + invalid.Error()
+		e.Hint = "it must be renewed, unless the clock of this machine is wrong"
 		e.Err = invalid
 	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		e.Detail = endpoint + " does not speak TLS"
@@ -156,6 +158,7 @@ func (c *Client) explainConnection(err error) *secret.ReadError {
 		e.Hint = "check the address, the network and its firewalls"
 	case errors.As(err, &request):
 		e.Detail = fmt.Sprintf("request to %s failed: %v", endpoint, request.Err)
+		e.Hint = "check that the address is that of a vault server"
 	default:
 		e.Detail = endpoint + " does not answer like a vault"
 		e.Hint = "check that the address is that of a vault server"

@@ -51,6 +51,7 @@ func TestWhatIsWrongWithASecret(t *testing.T) {
 		"dots":              {secret.Ref{Path: mount + "/../sys/oracle"}, secret.Invalid, "segment"},
 		"control character": {secret.Ref{Path: mount + "/a\nb"}, secret.Invalid, "control character"},
 		"own token":         {secret.Ref{Path: "auth/token/lookup-self"}, secret.Invalid, "no secrets for tasks"},
+		"in a namespace":    {secret.Ref{Path: "team/auth/token/lookup"}, secret.Invalid, "no secrets for tasks"},
 		"system":            {secret.Ref{Mount: "sys", Path: "health"}, secret.Invalid, "no secrets for tasks"},
 	}
 	for name, test := range tests {

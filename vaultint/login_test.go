@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -269,6 +270,25 @@ func TestCloseRevokesItsOwnLogin(t *testing.T) {
 	read(t, client, ref)
 	client.Close()
 	read(t, newClient(t, withToken(server, given)), ref)
+}
+
+// A client that is printed by mistake shows nothing.
+func TestClientPrintsNoCredentials(t *testing.T) {
+	t.Parallel()
+	for _, auth := range []vaultint.Auth{
+		{Method: vaultint.MethodToken, Token: secret.New("hvs." + canary)},
+		{Method: vaultint.MethodAppRole, RoleID: "role", SecretID: secret.New(canary)},
+	} {
+		config := vaultint.Config{Address: "http://127.0.0.1:1", Auth: auth}
+		client := newClient(t, config)
+		set, err := vaultint.NewSet(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shown := fmt.Sprintf("%v %+v %#v %+v %#v %+v", config, config, config, client, client, set); strings.Contains(shown, canary) {
+			t.Errorf("%s: the credentials are shown: %s", auth.Method, shown)
+		}
+	}
 }
 
 // Close ends a login that nobody answers, and whoever waits for it.

@@ -157,6 +157,12 @@ func guesses(ref secret.Ref) []guess {
 	return append(forms, plain)
 }
 
+// showsOwnToken is about paths that give the token by which they are read; a
+// namespace may be before them.
+func showsOwnToken(path string) bool {
+	return strings.HasSuffix(path, "/auth/token/lookup-self") || strings.HasSuffix(path, "/auth/token/lookup")
+}
+
 // checkRef refuses references that cannot name a secret.
 func checkRef(ref secret.Ref) error {
 	invalid := func(detail, hint string) error {
@@ -178,8 +184,8 @@ func checkRef(ref secret.Ref) error {
 			return invalid("the path holds a control character", "")
 		}
 	}
-	if segments[0] == "sys" || segments[0] == "auth" {
-		return invalid("paths below "+segments[0]+"/ hold no secrets for tasks", "")
+	if segments[0] == "sys" || segments[0] == "auth" || showsOwnToken(path) {
+		return invalid("paths below sys/ and auth/ hold no secrets for tasks", "")
 	}
 	return nil
 }
