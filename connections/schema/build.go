@@ -6,6 +6,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+// maxProblems bounds what is told about one document.
+const maxProblems = 50
+
 // builder turns the parser's nodes into ours: it expands aliases within bounds,
 // and finds what the parser lets pass.
 type builder struct {
@@ -22,15 +25,16 @@ func (b *builder) pos(y *yaml.Node) Pos {
 }
 
 func (b *builder) fault(y *yaml.Node, message, hint string) {
+	if b.stopped = b.stopped || len(b.problems) == maxProblems; b.stopped {
+		return
+	}
 	b.problems = append(b.problems, Problem{Pos: b.pos(y), Message: message, Hint: hint})
 }
 
 // stop reports a bound that was crossed; nothing more is looked at.
 func (b *builder) stop(y *yaml.Node, message string) Node {
-	if !b.stopped {
-		b.stopped = true
-		b.fault(y, message, "")
-	}
+	b.fault(y, message, "")
+	b.stopped = true
 	return Node{}
 }
 

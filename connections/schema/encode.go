@@ -13,7 +13,8 @@ import (
 var errEmitter = errors.New("the value cannot be written as YAML")
 
 // Encode gives the YAML text of a tree of plain values (and Scalars), the keys
-// of mappings sorted. Parse reads the same values back. It fails for anything
+// of mappings sorted. Parse reads the same values back, whole float64s as int64.
+// It fails for anything
 // else, such as a secret.Value, and for texts that are not UTF-8.
 func Encode(v any) ([]byte, error) {
 	n, err := NodeOf(v)

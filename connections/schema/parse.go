@@ -37,7 +37,10 @@ type Document struct {
 // which quotes the text.
 func Parse(file string, text []byte) ([]Document, []Problem) {
 	text = bytes.TrimPrefix(text, []byte("\uFEFF"))
-	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	if bytes.IndexByte(text, '\r') >= 0 {
+		text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+		text = bytes.ReplaceAll(text, []byte("\r"), []byte("\n"))
+	}
 	var (
 		documents []Document
 		problems  []Problem
@@ -117,6 +120,7 @@ func parseOne(file string, p part) (Document, []Problem) {
 	if line, ok := firstInvalid(p.text); !ok {
 		return Document{}, []Problem{{Pos: at(line), Message: "the text is not valid UTF-8"}}
 	}
+	p.text = ignoreVersion(p.text)
 	root, err := decodeYAML(p.text)
 	if err != nil {
 		return Document{}, []Problem{syntaxProblem(at, p.text, err)}
@@ -131,6 +135,18 @@ func parseOne(file string, p part) (Document, []Problem) {
 	}
 	source := string(p.text)
 	return Document{Node: node, Text: documentText(source), root: root, source: source, skip: p.skip}, nil
+}
+
+// ignoreVersion makes a comment of a leading %YAML directive: what differs between
+// the versions is decided in this package, and the parser knows 1.1 only.
+func ignoreVersion(text []byte) []byte {
+	at := bytes.Index(text, []byte("%YAML"))
+	if at < 0 || !isPreamble(text[:at]) {
+		return text
+	}
+	text = bytes.Clone(text)
+	text[at] = '#'
+	return text
 }
 
 // firstInvalid gives the line of the first byte that is not UTF-8.
@@ -185,7 +201,7 @@ func documentText(text string) string {
 	kept := lines[:0]
 	for _, line := range lines {
 		bare := strings.TrimRight(line, " \t\n")
-		if bare == "---" || bare == "..." || strings.HasPrefix(line, "%YAML") {
+		if bare == "---" || bare == "..." || strings.HasPrefix(line, "#YAML ") {
 			continue
 		}
 		kept = append(kept, strings.TrimPrefix(line, "--- "))

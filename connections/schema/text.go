@@ -19,7 +19,7 @@ func (d Document) TextOf(n Node) string {
 			return string(text)
 		}
 	}
-	text, err := Encode(n.Tree())
+	text, err := EncodeNode(n)
 	if err != nil {
 		return "" // a parsed node holds nothing that cannot be written
 	}
@@ -49,8 +49,10 @@ func (d Document) slice(y *yaml.Node) (string, bool) {
 	}
 	lines := strings.SplitAfter(d.source, "\n")
 	first, indent := y.Line-1, y.Column-1
-	if depthOf(lines[first]) != indent {
-		return "", false // it starts behind something else, such as "- "
+	// It may start behind something else, such as "- "; and to the parser some
+	// characters end a line that do not elsewhere.
+	if first >= len(lines) || depthOf(lines[first]) != indent {
+		return "", false
 	}
 	end := first + 1
 	for i := end; i < len(lines); i++ {
