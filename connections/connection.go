@@ -3,6 +3,7 @@ package connections
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/weir-engine/weir/connections/schema"
 )
@@ -31,6 +32,8 @@ type Connection struct {
 	Owner string
 	// Revision counts the changes of a stored connection from 1; 0 if not stored.
 	Revision int64
+	// Changed is when this revision was stored; zero if not stored.
+	Changed time.Time
 	// Origin says where it was found.
 	Origin Origin
 }

@@ -70,12 +70,13 @@ type located struct {
 type stamp struct {
 	mtime time.Time
 	size  int64
+	mode  fs.FileMode
 	fresh bool
 }
 
 func stampOf(info fs.FileInfo) stamp {
 	const tick = 20 * time.Millisecond // file systems count time in steps
-	return stamp{mtime: info.ModTime(), size: info.Size(), fresh: time.Since(info.ModTime()) < tick}
+	return stamp{mtime: info.ModTime(), size: info.Size(), mode: info.Mode(), fresh: time.Since(info.ModTime()) < tick}
 }
 
 func (s stamp) holds(path string) bool {
@@ -83,7 +84,7 @@ func (s stamp) holds(path string) bool {
 		return false
 	}
 	info, err := os.Stat(path)
-	return err == nil && info.ModTime().Equal(s.mtime) && info.Size() == s.size
+	return err == nil && info.ModTime().Equal(s.mtime) && info.Size() == s.size && info.Mode() == s.mode
 }
 
 // Get gives the connection of that name. A document that has the name but is at

@@ -17,15 +17,15 @@ import (
 	"github.com/weir-engine/weir/connections/secret"
 )
 
-// FileSecrets reads secrets from a YAML file. It stands in for a Vault in
-// development, under the same paths:
+// FileSecrets reads secrets from a YAML file. It stands in for one Vault in
+// development, under the same paths, whatever the name of its configuration:
 //
 //	secret/oracle:
 //	  user: my-user
 //	  password: my-secret-password
 //
-// Paths of another Vault configuration are written "name:path". The file must be
-// a regular one that only its owner can read. It is read again when it changes.
+// The file must be a regular one that only its owner can read. It is read when a
+// secret is first asked for, and again when it changes.
 type FileSecrets struct {
 	path string
 
@@ -35,17 +35,9 @@ type FileSecrets struct {
 	names map[string]string         // normal path to the path as typed
 }
 
-// OpenFileSecrets opens a file of secrets and reads it once, so that what is
-// wrong with it is known at once. Its errors are *secret.ReadError.
-func OpenFileSecrets(path string) (*FileSecrets, error) {
-	f := &FileSecrets{path: path}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.refresh(); err != nil {
-		return nil, err
-	}
-	return f, nil
-}
+// OpenFileSecrets gives the secrets of the file at path. What is wrong with the
+// file is the error of every read.
+func OpenFileSecrets(path string) *FileSecrets { return &FileSecrets{path: path} }
 
 // ReadSecret gives the keys of a path. The file keeps no versions: 0 and 1 name
 // what it holds now.
@@ -66,7 +58,7 @@ func (f *FileSecrets) ReadSecret(ctx context.Context, ref secret.Ref) (secret.Da
 			Hint:   "leave the version out",
 		}
 	}
-	keys, ok := f.trees[normalPath(ref)]
+	keys, ok := f.trees[normalPath(ref.Path)]
 	if !ok {
 		return secret.Data{}, f.missing(ref)
 	}
@@ -74,28 +66,22 @@ func (f *FileSecrets) ReadSecret(ctx context.Context, ref secret.Ref) (secret.Da
 }
 
 func (f *FileSecrets) missing(ref secret.Ref) *secret.ReadError {
-	known := slices.Sorted(maps.Values(f.names))
-	e := &secret.ReadError{
-		Ref: ref, Reason: secret.NotFound,
-		Detail: "it is not in the file " + f.path,
-		Hint:   schema.DidYouMean(secret.Ref{Vault: ref.Vault, Path: ref.Path}.String(), known),
-	}
-	if near, ok := f.names[schema.Nearest(normalPath(ref), slices.Sorted(maps.Keys(f.names)))]; ok && e.Hint == "" {
-		e.Hint = fmt.Sprintf("did you mean %q?", near)
+	e := &secret.ReadError{Ref: ref, Reason: secret.NotFound, Detail: "it is not in the file " + f.path}
+	near := schema.Nearest(normalPath(ref.Path), slices.Sorted(maps.Keys(f.names)))
+	if near != "" {
+		e.Hint = fmt.Sprintf("did you mean %q?", f.names[near])
 	}
 	return e
 }
 
-// normalPath gives "secret/oracle" for "secret/data/oracle" as well, with the
-// name of the Vault configuration in front unless it is the default.
-func normalPath(ref secret.Ref) string {
-	ref = normalRef(ref)
-	mount, rest, _ := strings.Cut(ref.Path, "/")
+// normalPath gives "secret/oracle" for "secret/data/oracle" as well.
+func normalPath(path string) string {
+	path = strings.Trim(path, "/")
+	mount, rest, _ := strings.Cut(path, "/")
 	if below, ok := strings.CutPrefix(rest, "data/"); ok {
-		ref.Path = mount + "/" + below
+		return mount + "/" + below
 	}
-	ref.Version = 0
-	return ref.String()
+	return path
 }
 
 // refresh reads the file unless it is as it was.
@@ -117,11 +103,7 @@ func (f *FileSecrets) refresh() *secret.ReadError {
 			return f.invalid(notMapping(d.Node.Pos, "a file of secrets", d.Node))
 		}
 		for _, e := range d.Node.Entries {
-			ref := secret.Ref{Path: e.Key}
-			if vault, path, named := strings.Cut(e.Key, ":"); named {
-				ref = secret.Ref{Vault: vault, Path: path}
-			}
-			path := normalPath(ref)
+			path := normalPath(e.Key)
 			switch _, twice := trees[path]; {
 			case e.Value.Kind != schema.MapNode:
 				return f.invalid(notMapping(e.Value.Pos, "a secret", e.Value))
@@ -167,7 +149,10 @@ func readPrivate(path string) ([]byte, stamp, *secret.ReadError) {
 	}
 	var text []byte
 	if err == nil {
-		text, err = io.ReadAll(io.LimitReader(file, schema.MaxText+1))
+		text, err = io.ReadAll(io.LimitReader(file, maxFile))
+	}
+	if err == nil && len(text) == maxFile {
+		err = errors.New("it has more than 16 MiB")
 	}
 	if err != nil {
 		return refuse(secret.Invalid, "the file of secrets cannot be read: "+reason(err), "")
