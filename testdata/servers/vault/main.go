@@ -16,6 +16,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -42,6 +44,7 @@ func main() {
 	flag.StringVar(&o.key, "tls-key", "", "key of the certificate")
 	flag.StringVar(&o.remove, "remove", "", "directory to remove at the end")
 	flag.Parse()
+	signal.Ignore(syscall.SIGPIPE) // nobody reads the log of the last moments
 	err := run(o)
 	if o.remove != "" {
 		os.RemoveAll(o.remove)
