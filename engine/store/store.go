@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+const (
+	fileName    = "weir.db"
+	keyFileName = "master.key"
+	// busyTimeout bounds how long a write waits for one of another process.
+	busyTimeout = 10 * time.Second
+)
+
+// Config says where a store is and how it is opened.
+type Config struct {
+	// Dir is the store's directory. It is made, for its owner alone, if it is not there.
+	Dir string
+	// Key is the master key; zero means the file master.key in Dir.
+	Key MasterKey
+	// Now is the clock; nil means the machine's.
+	Now func() time.Time
+}
+
+// Store is an open store. It is safe for concurrent use.
+type Store struct {
+	dir    string
+	db     *sql.DB
+	now    func() time.Time
+	keys   keyring
+	writer chan struct{} // held by the one goroutine that writes
+}
+
+// Exists tells whether there is a store in the directory, without opening it.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, fileName))
+	return err == nil
+}
+
+// Open opens the store, or makes a new one. The caller must Close it.
+func Open(ctx context.Context, config Config) (*Store, error) {
+	dir, err := filepath.Abs(config.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if config.Key.read == nil {
+		config.Key = KeyFile(filepath.Join(dir, keyFileName))
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	s := &Store{dir: dir, now: config.Now, writer: make(chan struct{}, 1)}
+	if err := s.open(ctx, config.Key); err != nil {
+		err = s.explain("open", fmt.Errorf("open store %s: %w", dir, err))
+		if s.db != nil {
+			err = errors.Join(err, s.db.Close())
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, key MasterKey) error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	// SQLite gives its other files the rights of this one.
+	path := filepath.Join(s.dir, fileName)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	connector, err := sqlite.NewConnector(dataSource(path))
+	if err != nil {
+		return err
+	}
+	s.db = sql.OpenDB(connector)
+	s.db.SetMaxOpenConns(maxConnections)
+	s.db.SetMaxIdleConns(maxConnections)
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
+	return s.openKeys(ctx, key)
+}
+
+// maxConnections bounds how many reads go on at once, beside one write.
+const maxConnections = 8
+
+// dataSource gives SQLite's name of the file with the settings of a connection:
+// nothing is acknowledged before it is on disk, what is deleted is overwritten,
+// and nothing is spilled into temporary files.
+func dataSource(path string) string {
+	settings := url.Values{"_txlock": {"immediate"}, "_dqs": {"0"}, "_pragma": {
+		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
+		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)", "temp_store(MEMORY)",
+	}}
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: settings.Encode()}).String()
+}
+
+// Close ends the use of the store.
+func (s *Store) Close() error { return s.explain("close", s.db.Close()) }
+
+// write runs a change as one transaction, with the keys that hold during it.
+func (s *Store) write(ctx context.Context, doing string, change func(*sql.Tx, *keys) error) error {
+	select {
+	case s.writer <- struct{}{}:
+		defer func() { <-s.writer }()
+	case <-ctx.Done():
+		return s.explain(doing, ctx.Err())
+	}
+	return s.explain(doing, s.transact(ctx, change))
+}
+
+func (s *Store) transact(ctx context.Context, change func(*sql.Tx, *keys) error) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // does nothing after a commit
+	var sealed []byte
+	if err := tx.QueryRowContext(ctx, selectKeyset).Scan(&sealed); err != nil {
+		return err
+	}
+	keys, err := s.keys.unwrap(sealed)
+	if err != nil {
+		return err
+	}
+	if err := change(tx, keys); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
