@@ -54,7 +54,8 @@ type Outcome struct {
 	Uses   engine.Uses
 }
 
-// Do carries out a step with all its tries. The error's texts are masked.
+// Do carries out a step with all its tries. The error's texts are masked; which
+// step it was, and where, is for the caller to say.
 func (d *Dispatcher) Do(ctx context.Context, step Step) (Outcome, *engine.Error) {
 	ctx, cancel := WithTimeout(ctx, step.Call.Options.Timeout)
 	defer cancel()
@@ -66,8 +67,6 @@ func (d *Dispatcher) Do(ctx context.Context, step Step) (Outcome, *engine.Error)
 		return out, nil
 	}
 	out.Output = nil
-	failure.Message = subject(step.Call) + ": " + failure.Message
-	failure.Where = step.Call.Where
 	return out, step.Scope.Error(failure)
 }
 

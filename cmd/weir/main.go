@@ -1,0 +1,57 @@
+// Command weir runs flows, and manages the connections and secrets they use.
+//
+// Data goes to stdout, talk to stderr. Each command is one file of this package;
+// wiring.go puts the packages of the engine together.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal cancels; after it a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	code := execute(ctx, os.Args[1:], process{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		getenv: os.Getenv, home: os.UserHomeDir,
+		terminal: func(stream any) bool {
+			file, ok := stream.(*os.File)
+			return ok && term.IsTerminal(int(file.Fd()))
+		},
+	})
+	stop()
+	os.Exit(code)
+}
+
+// process is the part of the operating system that commands work with.
+type process struct {
+	in       io.Reader
+	out, err io.Writer
+	getenv   func(string) string
+	home     func() (string, error)
+	terminal func(stream any) bool
+}
+
+// execute runs one command line and gives its exit code.
+func execute(ctx context.Context, args []string, p process) int {
+	a := &app{process: p}
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(p.in)
+	root.SetOut(p.out)
+	root.SetErr(p.err)
+	err := root.ExecuteContext(ctx)
+	err = errors.Join(err, a.close())
+	if err != nil {
+		a.printError(err)
+	}
+	return exitCode(err)
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/weir-engine/weir/engine"
+)
+
+func newStore(a *app) *cobra.Command {
+	return group("store", "Look after the encrypted store",
+		newStoreInfo(a),
+		newStoreRotateKey(a),
+	)
+}
+
+func (a *app) noStore() error {
+	dir, err := a.dataDir()
+	if err != nil {
+		return err
+	}
+	return &engine.Error{
+		Kind: engine.NotFound, Message: "there is no store in " + dir,
+		Hint: `the first "weir connection create" or "weir vault add" makes it; --data-dir and WEIR_DATA_DIR say where`,
+	}
+}

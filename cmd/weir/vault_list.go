@@ -1,0 +1,36 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newVaultList(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the configured Vaults",
+		Args:  exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			sources, err := a.secretSources(cmd.Context())
+			if err != nil {
+				return err
+			}
+			data := []any{}
+			for _, source := range sources {
+				tree := source.tree()
+				tree["from"] = source.origin
+				data = append(data, tree)
+			}
+			if len(sources) == 0 {
+				a.say("note: no Vault is configured; add one with \"weir vault add\", set VAULT_ADDR, or try with a file: --secrets FILE")
+			}
+			return a.print(data, func(t *table) {
+				t.row("NAME", "ADDRESS", "AUTH", "FROM")
+				for _, source := range sources {
+					if source.file != "" {
+						t.row(source.name, "file "+source.file, "-", source.origin)
+						continue
+					}
+					t.row(source.name, source.vault.Address, source.vault.Auth.Method, source.origin)
+				}
+			})
+		},
+	}
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newVaultShow(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:               "show [NAME]",
+		Short:             "Show the configuration of a Vault, secrets masked",
+		Args:              atMost(1),
+		ValidArgsFunction: a.completeVaults,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			source, err := a.secretSource(cmd.Context(), firstArgument(args))
+			if err != nil {
+				return err
+			}
+			if a.flags.output == "table" {
+				a.flags.output = "yaml"
+			}
+			a.say("from %s", source.origin)
+			return a.print(source.tree(), nil)
+		},
+	}
+}
+
+// atMost is cobra.MaximumNArgs with an error that shows the usage.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return &usageError{fmt.Errorf("usage: %s", cmd.UseLine())}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,110 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/weir-engine/weir/engine"
+)
+
+// maxSource is how large a flow's text may be.
+const maxSource = 1 << 20
+
+// load finds the flow or module that name means in the file from: first in the
+// directory of from, then in dirs. A name is a path with or without ".lua", or a
+// dotted module name. No name leads out of those directories.
+func load(from, name string, dirs []string) (file string, text []byte, err error) {
+	candidates, err := candidates(name)
+	if err != nil {
+		return "", nil, err
+	}
+	searched := slices.Concat([]string{filepath.Dir(from)}, dirs)
+	for _, dir := range searched {
+		for _, candidate := range candidates {
+			text, err := read(dir, candidate)
+			if err == nil {
+				return filepath.Join(dir, filepath.FromSlash(candidate)), text, nil
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return "", nil, &engine.Error{
+					Kind: engine.Invalid, Message: fmt.Sprintf("load flow %q: %v", name, err),
+				}
+			}
+		}
+	}
+	return "", nil, &engine.Error{
+		Kind:    engine.NotFound,
+		Message: fmt.Sprintf("no flow %q in %s", name, strings.Join(searched, ", ")),
+		Hint:    known(searched),
+	}
+}
+
+// candidates lists the files that a name may mean, most literal first.
+func candidates(name string) ([]string, error) {
+	if name == "" || path.IsAbs(name) || !filepath.IsLocal(filepath.FromSlash(name)) {
+		return nil, &engine.Error{
+			Kind:    engine.Invalid,
+			Message: fmt.Sprintf("%q is no name of a flow", name),
+			Hint:    "a flow is named by its path below the directory of the running flow or a --flows directory",
+		}
+	}
+	name = path.Clean(name)
+	if strings.HasSuffix(name, ".lua") {
+		return []string{name}, nil
+	}
+	found := []string{name + ".lua"}
+	if dotted := strings.ReplaceAll(name, ".", "/"); dotted != name {
+		found = append(found, dotted+".lua")
+	}
+	return found, nil
+}
+
+func read(dir, name string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, err := root.Open(filepath.FromSlash(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSource+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxSource {
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxSource)
+	}
+	return text, nil
+}
+
+// known lists flows that are there, as a hint for one that is not.
+func known(dirs []string) string {
+	var names []string
+	for _, dir := range dirs {
+		found, _ := filepath.Glob(filepath.Join(dir, "*.lua"))
+		for _, file := range found {
+			names = append(names, strings.TrimSuffix(filepath.Base(file), ".lua"))
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return "there are " + strings.Join(names[:min(len(names), 10)], ", ")
+}
+
+// flowName is a flow's name as lists show it: its file's without directory and ".lua".
+func flowName(file string) string {
+	return strings.TrimSuffix(filepath.Base(file), ".lua")
+}
