@@ -2,9 +2,8 @@
 //
 // A [Client] stands for one named configuration: it logs in once for all of its
 // readers, finds out what kind of secrets engine a path belongs to, and gives one
-// version of a secret as [secret.Data]. A [Set] holds several clients by name and
-// makes each one when it is first asked for. [Client.Test] goes the same way stage
-// by stage and says where it ends.
+// version of a secret as [secret.Data]. [Client.Test] goes the same way stage by
+// stage and says where it ends.
 //
 // # Paths
 //
