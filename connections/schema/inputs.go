@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/weir-engine/weir/connections/secret"
@@ -14,6 +15,10 @@ type Inputs struct {
 	object Object
 	values map[string]any // by name; Go types as Type says, secret.Value if sensitive
 }
+
+// Format shows no inputs: some hold secrets in plain, because their driver asked
+// for them so.
+func (in Inputs) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "schema.Inputs") }
 
 // Has tells whether the input was given or has a default.
 func (in Inputs) Has(name string) bool { _, ok := in.values[name]; return ok }
