@@ -271,6 +271,7 @@ func TestUnresolvableHost(t *testing.T) {
 func TestEndlessAnswer(t *testing.T) {
 	t.Parallel()
 	config := withToken(servers.Vault(t), canary)
+	config.Timeout = time.Minute // what ends it must be its size
 	config.Address = front(t, servers.Vault(t), func(w http.ResponseWriter, _ *http.Request) bool {
 		_, _ = io.WriteString(w, `{"data":{"key":"`)
 		piece := strings.Repeat("x", 1<<20)
