@@ -122,8 +122,7 @@ func ofServer(err error) *tasks.Error {
 		return &tasks.Error{Kind: tasks.NotFound, Input: "repository_url", Message: "there is no such repository",
 			Hint: "servers say so too when the credentials may not see it"}
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
-		e, _ := errEmpty().(*tasks.Error)
-		return e
+		return &tasks.Error{Kind: tasks.NotFound, Input: "repository_url", Message: "the repository is empty: it has no commit yet"}
 	case errors.As(err, &status):
 		code := status.StatusCode()
 		kind := tasks.Permanent

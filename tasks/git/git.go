@@ -10,9 +10,13 @@ package git
 
 import (
 	"context"
-	"fmt"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/weir-engine/weir/connections/schema"
+	"github.com/weir-engine/weir/connections/secret"
 	"github.com/weir-engine/weir/tasks"
 )
 
@@ -40,49 +44,95 @@ func (d driver) Open(_ context.Context, in schema.Inputs, env tasks.Env) (tasks.
 	if err != nil {
 		return nil, err
 	}
-	t, err := parseTarget(in.String("repository_url"), env.Files.Name())
-	if err != nil {
+	s := &session{op: op.Name, in: in, env: env, secrets: secret.NewRedactor()}
+	for _, f := range spec().Inputs.Fields {
+		if f.Sensitive {
+			s.secrets.Add(in.Secret(f.Name))
+		}
+	}
+	if err := s.parse(); err != nil {
 		return nil, err
 	}
-	paths, err := parsePatterns(in.Strings("paths"))
-	if err != nil {
-		return nil, err
-	}
-	s := &session{op: op.Name, in: in, env: env, target: t, paths: paths}
 	if s.repo, err = d.open(s); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// open prepares the repository without touching it.
-func (d driver) open(s *session) (repository, error) {
-	switch s.target.scheme {
-	case schemeFile:
-		return &local{target: s.target}, nil
-	default:
-		return nil, &tasks.Error{Kind: tasks.Invalid, Input: "repository_url", Message: "not yet", Hint: fmt.Sprint(s.target.scheme)}
+// parse reads all inputs that are more than what they say.
+func (s *session) parse() error {
+	var err error
+	if s.target, err = parseTarget(s.in.String("repository_url"), s.env.Files.Name()); err != nil {
+		return err
 	}
+	if s.paths, err = parsePatterns(s.in.Strings("paths")); err != nil {
+		return err
+	}
+	if s.since, err = parseSince(s.in); err != nil {
+		return err
+	}
+	if s.in.Int("max_count") < 0 {
+		return &tasks.Error{Kind: tasks.Invalid, Input: "max_count", Message: "max_count is negative"}
+	}
+	if s.author, err = parseAuthor(s.in); err != nil {
+		return err
+	}
+	if s.branch, err = parseName(s.in, "branch", plumbing.NewBranchReferenceName); err != nil {
+		return err
+	}
+	if s.tagName, err = parseName(s.in, "tag", plumbing.NewTagReferenceName); err != nil {
+		return err
+	}
+	if s.op == cmdCommit {
+		s.changes, err = parseChanges(s.in)
+	}
+	return err
 }
 
+// open prepares the repository without touching it.
+func (d driver) open(s *session) (repository, error) {
+	if s.target.scheme == schemeFile {
+		return &local{target: s.target}, nil
+	}
+	r := &remote{target: s.target, files: s.env.Files, progress: s.env.Progress}
+	var err error
+	if s.target.scheme == schemeSSH {
+		r.wire, err = newSSH(s, d.config)
+	} else {
+		r.wire, err = newHTTP(s, d.config)
+	}
+	return r, err
+}
+
+// session is one operation on one repository.
 type session struct {
-	op     string
-	in     schema.Inputs
-	env    tasks.Env
-	target target
-	paths  patterns
-	repo   repository
+	op      string
+	in      schema.Inputs
+	env     tasks.Env
+	secrets *secret.Redactor
+
+	target  target
+	paths   patterns
+	since   time.Time
+	author  object.Signature
+	branch  plumbing.ReferenceName // empty: HEAD's
+	tagName plumbing.ReferenceName
+	changes changes
+
+	repo repository
 }
 
 func (s *session) Close() error { return s.repo.Close() }
 
 func (s *session) Do(ctx context.Context) (tasks.Result, error) {
-	run, ok := map[string]func(context.Context) (map[string]any, error){
+	run := map[string]func(context.Context) (map[string]any, error){
 		cmdMetadata: s.metadata,
+		cmdGet:      s.get,
+		cmdList:     s.list,
+		cmdLog:      s.log,
+		cmdCommit:   s.commit,
+		cmdTag:      s.tag,
 	}[s.op]
-	if !ok {
-		return tasks.Result{}, &tasks.Error{Kind: tasks.Invalid, Message: s.op + " is not there yet"}
-	}
 	out, err := run(ctx)
 	if err != nil {
 		return tasks.Result{}, s.fault(ctx, err)
@@ -90,7 +140,10 @@ func (s *session) Do(ctx context.Context) (tasks.Result, error) {
 	return tasks.Result{Output: out}, nil
 }
 
-// fault makes the error that the user sees of any error of this session.
+// fault makes the error that the user sees of any error of this session. What
+// servers say may repeat what they were sent.
 func (s *session) fault(ctx context.Context, err error) error {
-	return explain(ctx, s.op+" "+s.target.shown, err)
+	e := explain(ctx, s.op+" "+s.target.shown, err)
+	e.Message, e.Hint = s.secrets.String(e.Message), s.secrets.String(e.Hint)
+	return e
 }

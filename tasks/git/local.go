@@ -16,7 +16,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/format/config"
-	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 
@@ -270,6 +269,17 @@ func (l *local) find(_ context.Context, ref string) (point, error) {
 	return p, nil
 }
 
+func (l *local) tip(_ context.Context, name plumbing.ReferenceName) (plumbing.Hash, error) {
+	if err := l.open(); err != nil {
+		return plumbing.ZeroHash, err
+	}
+	h, err := l.resolve(name)
+	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return plumbing.ZeroHash, nil
+	}
+	return h, err
+}
+
 // findID finds the commit or tag whose id begins with ref.
 func (l *local) findID(ref string) (plumbing.Hash, bool, error) {
 	prefix, err := hex.DecodeString(ref[:len(ref)/2*2])
@@ -342,5 +352,3 @@ func (l *local) test(_ context.Context, report reporter) error {
 	report("ls-remote", table.summary(), err)
 	return err
 }
-
-func (l *local) update(context.Context, update) error { return object.ErrUnsupportedObject }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/transport"
 
 	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/tasks"
@@ -58,17 +59,13 @@ func (t refTable) lookupHead() (point, bool, error) {
 	case !t.headHash.IsZero():
 		return point{ref: t.headHash.String(), hash: t.headHash}, true, nil
 	case len(t.branches()) == 0:
-		return point{}, false, errEmpty()
+		return point{}, false, transport.ErrEmptyRemoteRepository
 	}
 	message := "the repository's HEAD names no commit"
 	if t.head != "" {
 		message = fmt.Sprintf("the repository's HEAD names %s, which does not exist", t.head.Short())
 	}
 	return point{}, false, &tasks.Error{Kind: tasks.NotFound, Input: "ref", Message: message, Hint: t.known()}
-}
-
-func errEmpty() error {
-	return &tasks.Error{Kind: tasks.NotFound, Input: "repository_url", Message: "the repository is empty: it has no commit yet"}
 }
 
 // missing is the error for a ref that is not there.

@@ -2,18 +2,20 @@ package git
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
-
-	"io"
 )
 
 // repository is a remote or a local one. Nothing happens before its first use.
 type repository interface {
-	// find gives the commit that ref names; "" names HEAD.
+	// find gives the commit that ref names; "" names HEAD. It is
+	// transport.ErrEmptyRemoteRepository if there is no commit at all.
 	find(ctx context.Context, ref string) (point, error)
+	// tip gives what a reference holds, which may be a tag; zero if there is none.
+	tip(ctx context.Context, name plumbing.ReferenceName) (plumbing.Hash, error)
 	// load gives what can be reached from a commit, as far as s says. It stays
 	// valid until Close.
 	load(ctx context.Context, p point, s scope) (objects, error)
@@ -36,6 +38,8 @@ type scope struct {
 	since time.Time // no older commits, with depth 0; zero means no limit
 	trees bool      // the commits' trees
 	blobs bool      // the files of the trees
+	// lazy says that the files may be left out, since objects.need asks for some.
+	lazy bool
 }
 
 // objects reads objects by their id. It serves one goroutine; fork gives an equal
