@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -90,6 +91,11 @@ func (a *app) printFailure(failure *engine.Error) {
 		if cause.Hint != "" {
 			a.say("hint: %s", cause.Hint)
 			break
+		}
+	}
+	if failure.Value != nil {
+		if text, err := json.Marshal(failure.Value); err == nil {
+			a.say("raised: %s", text)
 		}
 	}
 	if failure.Traceback != "" {
