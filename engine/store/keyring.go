@@ -125,7 +125,7 @@ func (s *Store) openKeys(ctx context.Context, key MasterKey) error {
 	}
 	if master.id != id {
 		return fail(engine.Denied, "give it the master key that it was made with; nothing was changed",
-			"open store %s: it was encrypted with another master key (from %s) than the one from %s", s.dir, source, master.source)
+			"it was encrypted with another master key (from %s) than the one from %s", source, master.source)
 	}
 	s.keys.use(master)
 	_, err = s.keys.unwrap(sealed)

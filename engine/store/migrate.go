@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"github.com/pressly/goose/v3"
 
@@ -26,8 +28,13 @@ func (s *Store) migrate(ctx context.Context) error {
 	}
 	if version > schemaVersion {
 		return fail(engine.Invalid, "use the weir that wrote it, or a newer one",
-			"open store %s: it has schema version %d, and this weir knows none above %d", s.dir, version, schemaVersion)
+			"it has schema version %d, and this weir knows none above %d", version, schemaVersion)
 	}
+	unlock, err := s.lockMigrations(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -36,14 +43,25 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err = provider.Up(ctx); err == nil {
-		return nil
+	if _, err = provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate from schema version %d: %w", version, err)
 	}
-	// Another process may have done it at the same time.
-	if now, versionErr := s.version(ctx); versionErr == nil && now == schemaVersion {
-		return nil
+	return nil
+}
+
+// lockMigrations keeps other processes from migrating at the same time, which
+// goose does not do on SQLite. The lock is a transaction on a file of its own: it
+// ends with the process.
+func (s *Store) lockMigrations(ctx context.Context) (unlock func(), err error) {
+	db, err := openFile(filepath.Join(s.dir, lockName))
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Errorf("migrate from schema version %d: %w", version, err)
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return func() { _ = errors.Join(tx.Rollback(), db.Close()) }, nil
 }
 
 func (s *Store) version(ctx context.Context) (version int, err error) {

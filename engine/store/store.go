@@ -16,6 +16,7 @@ import (
 
 const (
 	fileName    = "weir.db"
+	lockName    = "migrate.lock"
 	keyFileName = "master.key"
 	// busyTimeout bounds how long a write waits for one of another process.
 	busyTimeout = 10 * time.Second
@@ -61,11 +62,13 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	s := &Store{dir: dir, now: config.Now, writer: make(chan struct{}, 1)}
 	if err := s.open(ctx, config.Key); err != nil {
-		err = s.explain("open", fmt.Errorf("open store %s: %w", dir, err))
+		if better := reason(err); better != nil {
+			err = better
+		}
 		if s.db != nil {
 			err = errors.Join(err, s.db.Close())
 		}
-		return nil, err
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
 	return s, nil
 }
@@ -74,22 +77,11 @@ func (s *Store) open(ctx context.Context, key MasterKey) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
-	// SQLite gives its other files the rights of this one.
-	path := filepath.Join(s.dir, fileName)
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	db, err := openFile(filepath.Join(s.dir, fileName))
 	if err != nil {
 		return err
 	}
-	if err := file.Close(); err != nil {
-		return err
-	}
-	connector, err := sqlite.NewConnector(dataSource(path))
-	if err != nil {
-		return err
-	}
-	s.db = sql.OpenDB(connector)
-	s.db.SetMaxOpenConns(maxConnections)
-	s.db.SetMaxIdleConns(maxConnections)
+	s.db = db
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
@@ -99,15 +91,31 @@ func (s *Store) open(ctx context.Context, key MasterKey) error {
 // maxConnections bounds how many reads go on at once, beside one write.
 const maxConnections = 8
 
-// dataSource gives SQLite's name of the file with the settings of a connection:
-// nothing is acknowledged before it is on disk, what is deleted is overwritten,
-// and nothing is spilled into temporary files.
-func dataSource(path string) string {
+// openFile opens a SQLite file with the settings of the store: nothing is
+// acknowledged before it is on disk, what is deleted is overwritten, and nothing
+// is spilled into temporary files.
+func openFile(path string) (*sql.DB, error) {
+	// SQLite gives the files that it makes beside it the rights of this one.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
 	settings := url.Values{"_txlock": {"immediate"}, "_dqs": {"0"}, "_pragma": {
 		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)", "temp_store(MEMORY)",
 	}}
-	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: settings.Encode()}).String()
+	name := &url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: settings.Encode()}
+	connector, err := sqlite.NewConnector(name.String())
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(maxConnections)
+	db.SetMaxIdleConns(maxConnections)
+	return db, nil
 }
 
 // Close ends the use of the store.
