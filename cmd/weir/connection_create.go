@@ -121,10 +121,12 @@ func (a *app) givenValue(ctx context.Context, spec tasks.Spec, given connectionF
 		}
 		entries = append(entries, entry)
 	}
-	if len(entries) > 0 {
-		value = value.set(entries, nil)
+	if len(entries) == 0 {
+		return value, nil
 	}
-	return value, nil
+	done := value.set(entries, nil)
+	done.node = overlaid(value.node, entries) // with the places of the file's lines
+	return done, nil
 }
 
 // setEntry reads one --set. Sensitive inputs are asked for.
@@ -138,12 +140,12 @@ func (a *app) setEntry(ctx context.Context, spec tasks.Spec, pair string) (schem
 	switch {
 	case hasValue && known && f.Sensitive:
 		return schema.Entry{}, hintedInvalid(instead, "--set %s=...: a secret on the command line is seen by every user of this machine", key)
-	case hasValue && !known:
+	case !known:
 		return schema.Entry{}, unknownInput(spec, key)
 	case hasValue:
 		return schema.Entry{Key: key, Value: setNode(text)}, nil
-	case !known:
-		return schema.Entry{}, unknownInput(spec, key)
+	case !f.Sensitive:
+		return schema.Entry{}, &usageError{fmt.Errorf("--set %s: it takes key=value", key)}
 	}
 	typed, err := a.askSecret(ctx, key, "attach it from Vault (--secret), or put it in the file of --value-file")
 	if err != nil {
@@ -165,7 +167,20 @@ func setNode(text string) schema.Node {
 	if len(problems) > 0 || len(documents) != 1 {
 		return asText
 	}
-	return documents[0].Node
+	return placeless(documents[0].Node)
+}
+
+// placeless gives a value without places: a command line has no lines.
+func placeless(n schema.Node) schema.Node {
+	n = n.Clone()
+	n.Pos, n.Scalar.Pos = schema.Pos{}, schema.Pos{}
+	for i := range n.Items {
+		n.Items[i] = placeless(n.Items[i])
+	}
+	for i := range n.Entries {
+		n.Entries[i].Pos, n.Entries[i].Value = schema.Pos{}, placeless(n.Entries[i].Value)
+	}
+	return n
 }
 
 func unknownInput(spec tasks.Spec, key string) error {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/schema"
-	"github.com/weir-engine/weir/engine"
 )
 
 func newConnectionEdit(a *app) *cobra.Command {
@@ -36,7 +35,7 @@ that the editor works with, which only you can read and which is removed at the 
 			defer stop()
 			editor := firstOf(a.getenv("VISUAL"), a.getenv("EDITOR"))
 			if editor == "" {
-				return hinted("set EDITOR, or use: weir connection apply FILE", "edit connection %q: neither VISUAL nor EDITOR is set", args[0])
+				return &usageError{hinted("set EDITOR, or use: weir connection apply FILE", "edit connection %q: neither VISUAL nor EDITOR is set", args[0])}
 			}
 			store, c, err := a.stored(ctx, args[0])
 			if err != nil {
@@ -222,13 +221,8 @@ func (s *editSession) unmasked(c connections.Connection) connections.Connection 
 func asRemarks(err error) string {
 	var b strings.Builder
 	lines := strings.Split(err.Error(), "\n")
-	var failure *engine.Error
-	var with interface{ Hint() string }
-	switch {
-	case errors.As(err, &failure) && failure.Hint != "":
-		lines = append(lines, "hint: "+failure.Hint)
-	case errors.As(err, &with) && with.Hint() != "":
-		lines = append(lines, "hint: "+with.Hint())
+	if hint := hintOf(err); hint != "" {
+		lines = append(lines, "hint: "+hint)
 	}
 	for _, line := range lines {
 		b.WriteString(remark + line + "\n")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -27,12 +28,14 @@ func newConnectionRevisions(a *app) *cobra.Command {
 					changes = differences(revisions[i+1], c)
 				}
 				changed[i] = strings.Join(changes, ", ")
-				data = append(data, map[string]any{"revision": c.Revision, "changed": anyList(changes)})
+				data = append(data, map[string]any{
+					"revision": c.Revision, "at": c.Changed.Format(time.RFC3339), "changed": anyList(changes),
+				})
 			}
 			return a.print(data, func(t *table) {
-				t.row("REVISION", "CHANGED")
+				t.row("REVISION", "AT", "CHANGED")
 				for i, c := range revisions {
-					t.row(c.Revision, changed[i])
+					t.row(c.Revision, c.Changed.Local().Format(time.DateTime), changed[i])
 				}
 			})
 		},

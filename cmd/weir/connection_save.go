@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/weir-engine/weir/connections"
+	"github.com/weir-engine/weir/engine"
 )
 
 // What became of a connection that was to be stored.
@@ -54,12 +56,49 @@ func (a *app) plan(ctx context.Context, store connections.Store, wanted []connec
 	return changes, joinFaults(faults)
 }
 
-// joinFaults keeps a single error's own hint.
+// joinFaults puts several errors into one that shows each one's hint; nil if there
+// are none.
 func joinFaults(faults []error) error {
-	if len(faults) == 1 {
+	switch len(faults) {
+	case 0:
+		return nil
+	case 1:
 		return faults[0]
 	}
-	return errors.Join(faults...)
+	lines := make([]string, len(faults))
+	for i, err := range faults {
+		lines[i] = err.Error()
+		if hint := hintOf(err); hint != "" {
+			lines[i] += "; " + hint
+		}
+	}
+	return &faultsError{strings.Join(lines, "\n"), faults}
+}
+
+// faultsError is several errors of one command.
+type faultsError struct {
+	text   string
+	faults []error
+}
+
+func (e *faultsError) Error() string { return e.text }
+
+func (e *faultsError) Unwrap() []error { return e.faults }
+
+// Hint is empty: the text has all hints.
+func (e *faultsError) Hint() string { return "" }
+
+// hintOf gives what to do about an error; empty if nothing is said.
+func hintOf(err error) string {
+	var failure *engine.Error
+	if errors.As(err, &failure) {
+		return failure.Hint
+	}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
 }
 
 // write carries out all changes or none: what was written before a failure is

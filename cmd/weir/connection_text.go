@@ -30,22 +30,28 @@ func newValueText(text string) valueText {
 // set gives the value with the entries replaced; new ones are added at the end.
 // An entry's text is taken over as typed where lines are given for it.
 func (v valueText) set(entries []schema.Entry, lines map[string]string) valueText {
-	want := v.node.Clone()
-	want.Kind = schema.MapNode
-	for _, e := range entries {
-		at := slices.IndexFunc(want.Entries, func(old schema.Entry) bool { return old.Key == e.Key })
-		if at < 0 {
-			want.Entries = append(want.Entries, e)
-		} else {
-			want.Entries[at].Value = e.Value
-		}
-	}
+	want := overlaid(v.node, entries)
 	if text, ok := v.splice(entries, lines); ok {
 		if done := newValueText(text); sameNodes(done.node, want) {
 			return done
 		}
 	}
 	return encoded(want)
+}
+
+// overlaid gives a copy of a mapping with the entries replaced or added.
+func overlaid(n schema.Node, entries []schema.Entry) schema.Node {
+	n = n.Clone()
+	n.Kind = schema.MapNode
+	for _, e := range entries {
+		at := slices.IndexFunc(n.Entries, func(old schema.Entry) bool { return old.Key == e.Key })
+		if at < 0 {
+			n.Entries = append(n.Entries, e)
+		} else {
+			n.Entries[at] = e
+		}
+	}
+	return n
 }
 
 // splice replaces the lines of the entries, and tells whether the text is written

@@ -2,12 +2,16 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/weir-engine/weir/testdata/servers"
 )
 
 // TestMain lets the scripts run this test binary as weir, with the real main.
@@ -22,6 +26,40 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, params("testdata/script"))
 }
 
+// TestVaultScripts runs testdata/vault/*.txtar against a real Vault. $MOUNT is of
+// KV version 2; oracle has three versions there, of which the first was deleted and
+// the second destroyed.
+func TestVaultScripts(t *testing.T) {
+	t.Parallel()
+	vault := servers.Vault(t)
+	mount := vault.MountKV(t, 2)
+	for range 3 {
+		vault.PutKV(t, mount, "oracle", map[string]any{
+			"user": "scott", "password": "tiger-from-vault", "port": 1521, "note": "surplus",
+		})
+	}
+	vault.DeleteKV(t, mount, "oracle", 1)
+	vault.DestroyKV(t, mount, "oracle", 2)
+	vault.PutKV(t, mount, "closed", map[string]any{"password": "not-for-you"})
+	policy := vault.Policy(t, fmt.Sprintf(
+		"path %q { capabilities = [\"read\"] }\npath %q { capabilities = [\"deny\"] }", mount+"/data/*", mount+"/data/closed"))
+	role := vault.AppRole(t, nil, policy)
+	token := vault.Token(t, servers.TokenConfig{Policies: []string{policy}, Bare: true})
+
+	p := params("testdata/vault")
+	setup := p.Setup
+	p.Setup = func(e *testscript.Env) error {
+		e.Setenv("ADDRESS", vault.Address)
+		e.Setenv("MOUNT", mount)
+		e.Setenv("ROLE_ID", role.RoleID)
+		e.Setenv("AUTH_MOUNT", role.Mount)
+		return errors.Join(setup(e),
+			os.WriteFile(e.WorkDir+"/token", []byte(token+"\n"), 0o600),
+			os.WriteFile(e.WorkDir+"/secret-id", []byte(role.SecretID), 0o600))
+	}
+	testscript.Run(t, p)
+}
+
 func params(dir string) testscript.Params {
 	return testscript.Params{
 		Dir:                 dir,
@@ -29,6 +67,12 @@ func params(dir string) testscript.Params {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
+		},
+		Condition: func(condition string) (bool, error) {
+			if condition != "root" {
+				return false, fmt.Errorf("unknown condition %q", condition)
+			}
+			return os.Geteuid() == 0, nil // root writes where it must not
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir+"/.home")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -23,10 +24,19 @@ func (a *app) print(data any, rows func(t *table)) error {
 		_, err = a.out.Write(text)
 		return err
 	}
-	w := tabwriter.NewWriter(a.out, 0, 4, 2, ' ', 0)
-	t := &table{w: w}
-	rows(t)
-	return w.Flush()
+	var text bytes.Buffer
+	w := tabwriter.NewWriter(&text, 0, 4, 2, ' ', 0)
+	rows(&table{w: w})
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	// An empty last cell keeps its column together, but leaves spaces.
+	for line := range bytes.Lines(text.Bytes()) {
+		if _, err := fmt.Fprintln(a.out, string(bytes.TrimRight(line, " \n"))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) printJSON(data any) error {
@@ -46,7 +56,7 @@ func (t *table) row(cells ...any) {
 	for i, cell := range cells {
 		texts[i] = strings.Map(keepLine, fmt.Sprint(cell))
 	}
-	_, _ = fmt.Fprintln(t.w, strings.TrimRight(strings.Join(texts, "\t"), "\t "))
+	_, _ = fmt.Fprintln(t.w, strings.Join(texts, "\t"))
 }
 
 // text writes lines that are no cells, and ends the columns above them.

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+)
 
 func newStoreInfo(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -23,11 +27,14 @@ func newStoreInfo(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			vaults, err := opened.Documents(vaultKind).List(cmd.Context(), localOwner)
+			vaults, err := opened.Documents(vaultDocuments).List(cmd.Context(), localOwner)
 			if err != nil {
 				return err
 			}
 			key := config.Key.String()
+			if key == "" {
+				key = "key file " + filepath.Join(config.Dir, "master.key")
+			}
 			data := map[string]any{"directory": config.Dir, "master_key": key, "connections": len(stored), "vaults": len(vaults)}
 			return a.print(data, func(t *table) {
 				t.row("directory", config.Dir)

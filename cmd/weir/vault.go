@@ -12,9 +12,6 @@ import (
 	"github.com/weir-engine/weir/vaultint"
 )
 
-// vaultKind is the kind of the store's documents that are Vault configurations.
-const vaultKind = "vault"
-
 func newVault(a *app) *cobra.Command {
 	cmd := group("vault", "Manage the Vaults that secrets are read from",
 		newVaultList(a),

@@ -197,7 +197,7 @@ func (a *app) addVault(ctx context.Context, name string, tree map[string]any, re
 	if err != nil {
 		return err
 	}
-	documents := store.Documents(vaultKind)
+	documents := store.Documents(vaultDocuments)
 	if replace {
 		err = documents.Put(ctx, localOwner, name, string(text))
 	} else {

@@ -22,7 +22,7 @@ func newVaultRemove(a *app) *cobra.Command {
 				return err
 			}
 			if store != nil {
-				_, err = store.Documents(vaultKind).Get(cmd.Context(), localOwner, name)
+				_, err = store.Documents(vaultDocuments).Get(cmd.Context(), localOwner, name)
 			}
 			if store == nil || exitCode(err) == exitNotFound {
 				return a.notStored(cmd, name)
@@ -31,7 +31,7 @@ func newVaultRemove(a *app) *cobra.Command {
 			if err := a.sure(cmd.Context(), yes, fmt.Sprintf("remove Vault configuration %q", name)); err != nil {
 				return err
 			}
-			if err := store.Documents(vaultKind).Delete(cmd.Context(), localOwner, name); err != nil {
+			if err := store.Documents(vaultDocuments).Delete(cmd.Context(), localOwner, name); err != nil {
 				return err
 			}
 			return a.print(map[string]any{"name": name, "result": "removed"}, func(t *table) { t.row("removed", name) })
