@@ -62,7 +62,7 @@ func (m *matcher) link() {
 			p = m.parent[p]
 		}
 		m.parent[i] = p
-		if p >= 0 {
+		if p >= 0 && !strings.Contains(m.forms[i].left, m.forms[p].left) {
 			m.forms[i].left += m.forms[p].left
 		}
 	}
@@ -71,20 +71,23 @@ func (m *matcher) link() {
 // fillJumps says for each trigram how far the search may move on when it stands
 // at the end of the window: to where the trigram is in the window of some form.
 func (m *matcher) fillJumps() {
-	m.window = maxWindow
+	window := uint8(maxWindow)
 	for _, f := range m.forms {
-		m.window = min(m.window, len(f.text))
+		for len(f.text) < int(window) {
+			window--
+		}
 	}
+	m.window = int(window)
 	size := 1 << 12
 	for size < 32*m.window*len(m.forms) && size < 1<<18 {
 		size *= 2
 	}
-	last := m.window - 3
-	m.jump = bytes.Repeat([]byte{uint8(last + 1)}, size)
+	last := window - 3
+	m.jump = bytes.Repeat([]byte{last + 1}, size)
 	for _, f := range m.forms {
 		for at := range last + 1 {
 			slot := m.slot(f.text[at], f.text[at+1], f.text[at+2])
-			m.jump[slot] = min(m.jump[slot], uint8(last-at))
+			m.jump[slot] = min(m.jump[slot], last-at)
 		}
 	}
 }

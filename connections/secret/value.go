@@ -56,7 +56,7 @@ func keep(v any) Value { return Value{&payload{func() any { return v }}} }
 
 // Reveal gives the secret as text: numbers and booleans as JSON writes them,
 // null and the absent Value as "". Only task drivers, the Vault client and the
-// store may call it.
+// decoder of inputs may call it.
 func (v Value) Reveal() string {
 	switch s := v.RevealAny().(type) {
 	case string:

@@ -58,7 +58,7 @@ type attached struct {
 
 // Create implements connections.Store.
 func (cs connectionStore) Create(ctx context.Context, c connections.Connection) (connections.Connection, error) {
-	return cs.put(ctx, "create", c, func(revision int64, exists bool) error {
+	return cs.put(ctx, "create", c, func(_ int64, exists bool) error {
 		if exists {
 			return fmt.Errorf("create connection %q: %w", c.Name, connections.ErrExists)
 		}
@@ -214,7 +214,7 @@ func (cs connectionStore) list(ctx context.Context, owner, query string, args ..
 	if err != nil {
 		return nil, cs.s.explain("list connections", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	var found []connections.Connection
 	var faults []error
 	for rows.Next() {

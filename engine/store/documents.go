@@ -87,7 +87,7 @@ func (d *Documents) List(ctx context.Context, owner string) ([]Document, error) 
 	if err != nil {
 		return nil, d.s.explain("list", err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	var documents []Document
 	var faults []error
 	for rows.Next() {

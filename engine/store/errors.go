@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -36,8 +37,10 @@ func reason(err error) error {
 		return nil
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return err
-	case errors.Is(err, fs.ErrPermission):
-		return fail(engine.Denied, "check who owns the directory, and its rights", "%v", err)
+	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
+		return fail(engine.Denied, "check who owns the directory, its rights, and that its disk can be written", "%v", err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fail(engine.Unavailable, "make room; nothing was changed", "%v", err)
 	case !errors.As(err, &fault):
 		return nil
 	}

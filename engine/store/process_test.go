@@ -65,17 +65,14 @@ func child(role, dir string, out io.Writer) error {
 	for i := range 200 {
 		switch role {
 		case "write":
-			c := connections.Connection{Name: fmt.Sprintf("of-%d-%d", os.Getpid(), i%10), Type: "GIT"}
-			if _, err = cs.Update(ctx, c); errors.Is(err, connections.ErrNotFound) {
-				_, err = cs.Create(ctx, c)
-			}
+			err = put(ctx, cs, connections.Connection{Name: fmt.Sprintf("of-%d-%d", os.Getpid(), i%10), Type: "GIT"})
 			if i == 40 {
 				return errors.Join(err, s.Close())
 			}
 		case "rotate":
 			err = s.RotateKey(ctx)
 		default:
-			_, err = cs.Update(ctx, oracle("host: db1\nfiller: "+strings.Repeat("x", 4096)+"\n"))
+			err = put(ctx, cs, oracle("host: db1\nfiller: "+strings.Repeat("x", 4096)+"\n"))
 		}
 		if err != nil {
 			return err
@@ -83,6 +80,14 @@ func child(role, dir string, out io.Writer) error {
 		fmt.Fprintln(out, "did", i)
 	}
 	return s.Close()
+}
+
+func put(ctx context.Context, cs connections.Store, c connections.Connection) error {
+	_, err := cs.Update(ctx, c)
+	if errors.Is(err, connections.ErrNotFound) {
+		_, err = cs.Create(ctx, c)
+	}
+	return err
 }
 
 // start starts a child.

@@ -142,7 +142,7 @@ func rowIDs(ctx context.Context, tx *sql.Tx, query string) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	var ids []int64
 	for rows.Next() {
 		var id int64

@@ -96,7 +96,7 @@ const maxConnections = 8
 // is spilled into temporary files.
 func openFile(path string) (*sql.DB, error) {
 	// SQLite gives the files that it makes beside it the rights of this one.
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // whoever configures the store names the directory
 	if err != nil {
 		return nil, err
 	}
