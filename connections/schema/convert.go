@@ -168,29 +168,31 @@ func toBool(v any) (bool, *wrong) {
 }
 
 func toDuration(v any) (time.Duration, *wrong) {
+	d, ok := parseDuration(bare(v))
+	if ok && d >= 0 {
+		return d, nil
+	}
 	w := must("a duration", v)
 	w.hint = "write a number of seconds, or a text such as 30s, 5m or 1h30m"
-	var d time.Duration
-	switch n := bare(v).(type) {
+	if ok {
+		w.message = "must not be negative"
+	}
+	return 0, w
+}
+
+func parseDuration(v any) (time.Duration, bool) {
+	switch n := v.(type) {
 	case int64, float64:
 		seconds, _ := toNumber(n)
 		if math.Abs(seconds) >= math.MaxInt64/float64(time.Second) {
-			return 0, w
+			return 0, false
 		}
-		d = time.Duration(seconds * float64(time.Second))
+		return time.Duration(seconds * float64(time.Second)), true
 	case string:
-		var err error
-		if d, err = time.ParseDuration(strings.TrimSpace(n)); err != nil {
-			return 0, w
-		}
-	default:
-		return 0, w
+		d, err := time.ParseDuration(strings.TrimSpace(n))
+		return d, err == nil
 	}
-	if d < 0 {
-		w.message = "must not be negative"
-		return 0, w
-	}
-	return d, nil
+	return 0, false
 }
 
 // bare gives the plain value of a scalar. Texts are read as YAML reads them, so
