@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/weir-engine/weir/connections/schema"
+	"github.com/weir-engine/weir/connections/secret"
 )
 
 // Driver is a task type. It is stateless and safe for concurrent use.
@@ -51,6 +52,10 @@ type Env struct {
 	// Warn tells the user of something that deserves attention, such as a
 	// disabled TLS check. Never nil.
 	Warn func(message string)
+	// Mask has secrets masked wherever the execution is shown. The sensitive inputs
+	// are masked already; it is for what the driver itself comes to know, such as
+	// temporary credentials. Never nil.
+	Mask func(...secret.Value)
 	// IdempotencyKey is passed to systems that know such keys; may be empty.
 	IdempotencyKey string
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -12,9 +13,10 @@ func newVersion(a *app) *cobra.Command {
 		Use: "version", Short: "Say which weir this is", Args: exactly(0),
 		RunE: func(*cobra.Command, []string) error {
 			version, revision := buildVersion()
-			data := map[string]any{"version": version, "revision": revision, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
+			platform := runtime.GOOS + "/" + runtime.GOARCH
+			data := map[string]any{"version": version, "revision": revision, "go": runtime.Version(), "platform": platform}
 			return a.print(data, func(t *table) {
-				t.row("weir", version, revision, runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
+				t.row(strings.Join(strings.Fields("weir "+version+" "+revision+" "+runtime.Version()+" "+platform), " "))
 			})
 		},
 	}

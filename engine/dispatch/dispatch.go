@@ -184,6 +184,7 @@ func (s Step) env() tasks.Env {
 			s.Emit(engine.Event{Kind: engine.EventProgress, Done: done, Total: total, Message: message})
 		},
 		Warn:           s.warn,
+		Mask:           s.Scope.redactor.Add,
 		IdempotencyKey: s.Call.Options.IdempotencyKey,
 	}
 }

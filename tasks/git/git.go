@@ -140,6 +140,12 @@ func (s *session) Do(ctx context.Context) (tasks.Result, error) {
 	return tasks.Result{Output: out}, nil
 }
 
+// mask keeps a secret that was found on the way out of everything shown.
+func (s *session) mask(found secret.Value) {
+	s.secrets.Add(found)
+	s.env.Mask(found)
+}
+
 // fault makes the error that the user sees of any error of this session. What
 // servers say may repeat what they were sent.
 func (s *session) fault(ctx context.Context, err error) error {

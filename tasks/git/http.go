@@ -18,6 +18,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
+	"github.com/weir-engine/weir/connections/secret"
 	"github.com/weir-engine/weir/tasks"
 )
 
@@ -61,7 +62,13 @@ func newHTTP(s *session, c Config) (*httpWire, error) {
 		auth: givenHTTP(s.in),
 	}
 	if w.auth == nil && s.in.String("auth_method") == authDefault {
-		w.ask = func(ctx context.Context) (*githttp.BasicAuth, error) { return c.fill(ctx, s.target) }
+		w.ask = func(ctx context.Context) (*githttp.BasicAuth, error) {
+			auth, err := c.fill(ctx, s.target)
+			if auth != nil {
+				s.mask(secret.New(auth.Password))
+			}
+			return auth, err
+		}
 	}
 	if w.auth != nil && s.target.scheme == schemeHTTP && !isLoopback(s.target.host) {
 		s.env.Warn("the credentials are sent to " + s.target.host + " without encryption: use https")

@@ -47,6 +47,7 @@ func (e *Execution) Env() tasks.Env {
 		Files:    e.root,
 		Progress: func(_, _ int64, message string) { e.say(message) },
 		Warn:     func(message string) { e.say(message) },
+		Mask:     func(...secret.Value) {},
 	}
 }
 
