@@ -6,74 +6,23 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/tasks"
 	"github.com/weir-engine/weir/tasks/git"
+	"github.com/weir-engine/weir/tasks/taskstest"
 )
 
 // run performs one operation in a files directory of its own.
 func run(t testing.TB, inputs map[string]any) (map[string]any, error) {
 	t.Helper()
-	return newFiles(t).run(t, inputs)
+	return runIn(t, taskstest.NewExecution(t), inputs)
 }
 
-// files is an execution's files directory and what it saw.
-type files struct {
-	dir string
-
-	mu       sync.Mutex
-	warnings []string
-}
-
-func newFiles(t testing.TB) *files { return &files{dir: t.TempDir()} }
-
-func (f *files) env(t testing.TB) tasks.Env {
+func runIn(t testing.TB, e *taskstest.Execution, inputs map[string]any) (map[string]any, error) {
 	t.Helper()
-	root, err := os.OpenRoot(f.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { root.Close() })
-	return tasks.Env{
-		Files:    root,
-		Progress: func(int64, int64, string) {},
-		Warn: func(message string) {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.warnings = append(f.warnings, message)
-		},
-	}
-}
-
-func (f *files) run(t testing.TB, inputs map[string]any) (map[string]any, error) {
-	t.Helper()
-	s, err := git.New(git.Config{Home: f.dir}).Open(t.Context(), decode(t, inputs), f.env(t))
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	}()
-	result, err := s.Do(t.Context())
-	return result.Output, err
-}
-
-func decode(t testing.TB, inputs map[string]any) schema.Inputs {
-	t.Helper()
-	merged := map[string]schema.Input{}
-	for name, v := range inputs {
-		merged[name] = schema.Input{Value: v, Origin: schema.Origin{Layer: schema.LayerFlow}}
-	}
-	in, problems := git.New(git.Config{}).Spec().Inputs.Decode(merged)
-	if len(problems) > 0 {
-		t.Fatalf("inputs: %v", problems)
-	}
-	return in
+	// The home directory is not this machine's user's.
+	return e.Run(t.Context(), t, git.New(git.Config{Home: e.Dir, AgentSocket: "/nowhere"}), inputs)
 }
 
 // must performs an operation that succeeds.
@@ -107,12 +56,18 @@ func wantError(t testing.TB, err error, kind tasks.Kind, parts ...string) *tasks
 // cli runs the real git program.
 func cli(t testing.TB, dir string, args ...string) string {
 	t.Helper()
+	return cliAt(t, dir, "2026-01-02T03:04:06+01:00", args...)
+}
+
+// cliAt runs it with a date for commits.
+func cliAt(t testing.TB, dir, date string, args ...string) string {
+	t.Helper()
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(),
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_TERMINAL_PROMPT=0",
 		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_AUTHOR_DATE=2026-01-02T03:04:05+01:00",
-		"GIT_COMMITTER_NAME=Bob", "GIT_COMMITTER_EMAIL=bob@example.com", "GIT_COMMITTER_DATE=2026-01-02T03:04:06+01:00")
+		"GIT_COMMITTER_NAME=Bob", "GIT_COMMITTER_EMAIL=bob@example.com", "GIT_COMMITTER_DATE="+date)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)

@@ -34,7 +34,9 @@ func parseSince(in schema.Inputs) (time.Time, error) {
 
 func (s *session) log(ctx context.Context) (map[string]any, error) {
 	limit := int(s.in.Int("max_count"))
-	sc := scope{depth: limit, since: s.since}
+	// Asking the server for commits since a date would lose some: behind a merge
+	// with one older parent it gives none of the others.
+	sc := scope{depth: limit}
 	if len(s.paths) > 0 {
 		// How far back the changes are is not known before.
 		sc.depth, sc.trees = 0, true

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weir-engine/weir/tasks"
+	"github.com/weir-engine/weir/tasks/taskstest"
 )
 
 func TestMetadata(t *testing.T) {
@@ -53,8 +54,8 @@ func TestMetadata(t *testing.T) {
 func TestMetadataOfTheRepositoryAround(t *testing.T) {
 	t.Parallel()
 	work := newWork(t)
-	f := &files{dir: filepath.Join(work, "docs", "deep")}
-	got, err := f.run(t, map[string]any{"repository_url": "."})
+	e := taskstest.In(t, filepath.Join(work, "docs", "deep"))
+	got, err := runIn(t, e, map[string]any{"repository_url": "."})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -218,12 +218,11 @@ const (
 type request struct {
 	wants  []plumbing.Hash
 	depth  int
-	scope  scope
 	filter packp.Filter // ignored by servers that do not know filters
 }
 
 func (r *remote) load(ctx context.Context, p point, s scope) (objects, error) {
-	req := request{wants: []plumbing.Hash{p.hash}, depth: s.depth, scope: s}
+	req := request{wants: []plumbing.Hash{p.hash}, depth: s.depth}
 	switch {
 	case !s.trees:
 		req.filter = commitsOnly
@@ -295,10 +294,6 @@ func (r *remote) request(want request) *packp.UploadPackRequest {
 	req.Wants = want.wants
 	if want.depth > 0 && set(capability.Shallow) {
 		req.Depth = packp.DepthCommits(want.depth)
-	}
-	if since := want.scope.since; want.depth == 0 && !since.IsZero() && caps.Supports(capability.DeepenSince) && set(capability.Shallow) {
-		_ = req.Capabilities.Set(capability.DeepenSince)
-		req.Depth = packp.DepthSince(since)
 	}
 	if want.filter != "" && set(capability.Filter) {
 		req.Filter = want.filter

@@ -3,7 +3,6 @@ package git
 import (
 	"context"
 	"io"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -34,10 +33,9 @@ type point struct {
 
 // scope says which objects are needed.
 type scope struct {
-	depth int       // commits of history; 0 means all
-	since time.Time // no older commits, with depth 0; zero means no limit
-	trees bool      // the commits' trees
-	blobs bool      // the files of the trees
+	depth int  // commits of history; 0 means all
+	trees bool // the commits' trees
+	blobs bool // the files of the trees
 	// lazy says that the files may be left out, since objects.need asks for some.
 	lazy bool
 }

@@ -57,12 +57,12 @@ func transports(t testing.TB, dir string) map[string]map[string]any {
 	byPassword := servers.GitSSH(t, servers.GitSSHOptions{Root: root, Password: password})
 	host, port, _ := strings.Cut(byKey.Address, ":")
 	return map[string]map[string]any{
-		"local":     {"repository_url": dir},
-		"http":      {"repository_url": open.URL + "/" + name},
-		"https":     {"repository_url": basic.URL + "/" + name, "username": "ada", "password": password, "ca_cert": basic.CACert},
-		"token":     {"repository_url": bearer.URL + "/" + name, "token": token},
-		"ssh key":   {"repository_url": byKey.URL + "/" + name, "ssh_key": private, "known_hosts": byKey.KnownHosts},
-		"ssh ecdsa": {"repository_url": fmt.Sprintf("ssh://git@%s:%s/%s", host, port, name), "ssh_key": private, "known_hosts": byKey.KnownHostsECDSA},
+		"local":        {"repository_url": dir},
+		"http":         {"repository_url": open.URL + "/" + name},
+		"https":        {"repository_url": basic.URL + "/" + name, "username": "ada", "password": password, "ca_cert": basic.CACert},
+		"token":        {"repository_url": bearer.URL + "/" + name, "token": token},
+		"ssh key":      {"repository_url": byKey.URL + "/" + name, "ssh_key": private, "known_hosts": byKey.KnownHosts},
+		"ssh ecdsa":    {"repository_url": fmt.Sprintf("ssh://git@%s:%s/%s", host, port, name), "ssh_key": private, "known_hosts": byKey.KnownHostsECDSA},
 		"ssh password": {"repository_url": byPassword.URL + "/" + name, "password": password, "known_hosts": byPassword.KnownHosts},
 	}
 }
