@@ -1,13 +1,8 @@
--- Reads the head of the repository behind the connection "library", and of one other ref.
+-- Reads the newest commit of the repository behind the connection "library".
 --
---   weir run flows/examples/library.lua --connections flows/examples/connections -i ref=v2
+--   weir run flows/examples/library.lua --connections flows/examples/connections
 
-local library = connect("library").output
-log.info("head", { sha = library.short_sha, author = library.author_name })
+local library = connect("library")
 
-if not input.ref then
-  return { head = library }
-end
-
-local other = connect("library", { ref = input.ref }).output
-return { head = library, [input.ref] = other }
+log.info("head", { sha = library.output.short_sha, author = library.output.author_name })
+return { head = library.output }
