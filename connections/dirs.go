@@ -21,9 +21,10 @@ import (
 //
 // Files are read when a connection is first asked for, and again when they
 // change. Get notices at once a change of the file that the connection stands
-// in, and files that come and go. That another file was changed in place to hold
-// the name as well is noticed by List, and by a Get that finds nothing within a
-// second.
+// in; a new file that hides it within a tenth of a second; and a change in place
+// that makes another file hold the name, when List looks at every file again. A
+// Get that would find nothing looks for new files at once, and at every file
+// once a second.
 //
 // Connections of files belong to whoever asks.
 type Dirs struct {
@@ -33,6 +34,7 @@ type Dirs struct {
 	dirs    []dirState
 	byName  map[string]*located
 	scanned time.Time // of the last look at every file; zero before the first
+	looked  time.Time // of the last look at the directories
 }
 
 // NewDirs gives the source for these directories, first wins. It reads nothing yet.
@@ -41,8 +43,10 @@ func NewDirs(dirs []string) *Dirs { return &Dirs{paths: slices.Clone(dirs)} }
 // maxFile bounds what is read from one file; its documents have bounds of their own.
 const maxFile = 16 << 20
 
-// rescanAfter is for how long a name that was not found is believed not to be there.
-const rescanAfter = time.Second
+const (
+	rescanAfter = time.Second            // how long a name that was not found counts as not there
+	lookAfter   = 100 * time.Millisecond // how long a name that was found counts as not hidden
+)
 
 type dirState struct {
 	path     string
@@ -93,8 +97,7 @@ func (d *Dirs) Get(_ context.Context, owner, name string) (Connection, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	at, ok := d.byName[name]
-	current := d.current()
-	if !current || ok && !at.file.stamp.holds(at.file.path) || !ok && time.Since(d.scanned) > rescanAfter {
+	if !d.holds(at) {
 		d.scan()
 		at, ok = d.byName[name]
 	}
@@ -149,11 +152,19 @@ func (l *located) give(owner string) Connection {
 	return c
 }
 
-// current tells whether no file came or went since the last scan.
-func (d *Dirs) current() bool {
-	if d.scanned.IsZero() {
+// holds tells whether what is known of a name, nil for nothing, still counts.
+func (d *Dirs) holds(at *located) bool {
+	now := time.Now()
+	if d.scanned.IsZero() || at == nil && now.Sub(d.scanned) > rescanAfter {
 		return false
 	}
+	if at != nil && !at.file.stamp.holds(at.file.path) {
+		return false
+	}
+	if at != nil && now.Sub(d.looked) < lookAfter {
+		return true
+	}
+	d.looked = now
 	for i := range d.dirs {
 		if !d.dirs[i].stamp.holds(d.dirs[i].path) {
 			return false
@@ -171,6 +182,7 @@ func (d *Dirs) scan() {
 		}
 	}
 	d.scanned = time.Now()
+	d.looked = d.scanned
 	d.dirs = make([]dirState, len(d.paths))
 	d.byName = make(map[string]*located)
 	for i, path := range d.paths {

@@ -63,7 +63,7 @@ type merger struct {
 	reads      []Read
 	used       []schema.Origin // path and key of each placeholder that was filled
 	embedded   map[string]bool // inputs of which a secret is only a part of a text
-	held       map[string]bool // inputs that the value gives by a placeholder
+	held       []string        // inputs that the value gives by a placeholder
 	extra      []schema.Origin // keys of secrets that are no inputs
 	problems   []schema.Problem
 }
@@ -91,7 +91,7 @@ func (m *merger) layValue() {
 		value := s.tree(&e.Value)
 		origin := schema.Origin{Layer: schema.LayerValue, Pos: e.Pos}
 		if s.found {
-			mark(&m.held, e.Key)
+			m.held = append(m.held, e.Key)
 			origin.Layer = schema.LayerSecret
 			if len(s.origins) > 0 {
 				origin.Path, origin.Key = s.origins[0].Path, s.origins[0].Key
@@ -146,7 +146,7 @@ func (m *merger) laySecret(attached AttachedSecret) {
 
 // layKey lays one key of a secret, unless a placeholder gives this input already.
 func (m *merger) layKey(name string, value any, origin schema.Origin) {
-	if !m.held[name] {
+	if !slices.Contains(m.held, name) {
 		m.lay(name, copyTree(value), origin)
 		return
 	}

@@ -57,19 +57,17 @@ func (n Node) Get(key string) (Node, bool) {
 
 // Clone gives a copy that shares nothing with n.
 func (n Node) Clone() Node {
-	if n.Items != nil {
-		items := make([]Node, len(n.Items))
-		for i := range n.Items {
-			items[i] = n.Items[i].Clone()
+	n.Items = slices.Clone(n.Items)
+	for i := range n.Items {
+		if n.Items[i].Kind != ScalarNode {
+			n.Items[i] = n.Items[i].Clone()
 		}
-		n.Items = items
 	}
-	if n.Entries != nil {
-		entries := make([]Entry, len(n.Entries))
-		for i, e := range n.Entries {
-			entries[i] = Entry{Key: e.Key, Pos: e.Pos, Value: e.Value.Clone()}
+	n.Entries = slices.Clone(n.Entries)
+	for i := range n.Entries {
+		if n.Entries[i].Value.Kind != ScalarNode {
+			n.Entries[i].Value = n.Entries[i].Value.Clone()
 		}
-		n.Entries = entries
 	}
 	return n
 }
