@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
@@ -41,6 +43,7 @@ func classify(ctx context.Context, err error) *tasks.Error {
 	default:
 		return &tasks.Error{Kind: tasks.Timeout, Message: "it was ended before it was done", Err: err}
 	}
+	err = unwrap(err)
 	for _, f := range []func(error) *tasks.Error{ofTLS, ofNetwork, ofServer, ofMachine} {
 		if e := f(err); e != nil {
 			e.Err = err
@@ -48,6 +51,23 @@ func classify(ctx context.Context, err error) *tasks.Error {
 		}
 	}
 	return &tasks.Error{Kind: tasks.Permanent, Message: oneLine(err.Error()), Err: err}
+}
+
+// unwrap takes off what go-git wraps errors in without saying so to package
+// errors.
+func unwrap(err error) error {
+	for {
+		var unexpected *plumbing.UnexpectedError
+		var permanent *plumbing.PermanentError
+		switch {
+		case errors.As(err, &unexpected):
+			err = unexpected.Err
+		case errors.As(err, &permanent):
+			err = permanent.Err
+		default:
+			return err
+		}
+	}
 }
 
 func ofTLS(err error) *tasks.Error {
@@ -97,8 +117,17 @@ func ofNetwork(err error) *tasks.Error {
 			Message: fmt.Sprintf("connect to %s: %s", op.Addr, reasonOf(op.Err))}
 	case errors.As(err, &op):
 		return &tasks.Error{Kind: tasks.Unavailable, Message: "the connection broke off: " + reasonOf(op.Err)}
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, pktline.ErrInvalidPktLen), brokenOff(err):
+		return &tasks.Error{Kind: tasks.Unavailable, Message: "the server's answer broke off"}
 	}
 	return nil
+}
+
+// brokenOff knows the errors of which go-git keeps nothing but the text.
+func brokenOff(err error) bool {
+	text := err.Error()
+	return strings.HasPrefix(text, "error decoding upload-pack response") &&
+		(strings.HasSuffix(text, "EOF") || strings.HasSuffix(text, pktline.ErrInvalidPktLen.Error()))
 }
 
 func reasonOf(err error) string {

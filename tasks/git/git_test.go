@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/weir-engine/weir/tasks"
@@ -89,11 +90,47 @@ func write(t testing.TB, dir string, files map[string]string) {
 	}
 }
 
-// newWork makes a repository with a worktree, two commits on main, the branch
-// feature and the tags v1 (annotated) and light.
+// newWork gives a repository with a worktree, two commits on main, the branch
+// feature and the tags v1 (annotated) and light. It is a copy of one that all
+// tests share.
 func newWork(t testing.TB) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "work")
+	if out, err := exec.Command("cp", "-a", template(t), dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return dir
+}
+
+var (
+	templateOnce sync.Once
+	templateDir  string
+)
+
+// template makes the repository that newWork copies, once.
+func template(t testing.TB) string {
+	t.Helper()
+	templateOnce.Do(func() {
+		dir, err := os.MkdirTemp("", "weir-git-test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fill(t, dir)
+		templateDir = dir
+	})
+	return templateDir
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if templateDir != "" {
+		_ = os.RemoveAll(templateDir)
+	}
+	os.Exit(code)
+}
+
+func fill(t testing.TB, dir string) {
+	t.Helper()
 	cli(t, dir, "init", "-q", "-b", "main")
 	write(t, dir, map[string]string{
 		"README.md":         "first\n",
@@ -119,7 +156,6 @@ func newWork(t testing.TB) string {
 	cli(t, dir, "commit", "-q", "-a", "-m", "second commit\n\nwith a body")
 	cli(t, dir, "tag", "light")
 	cli(t, dir, "branch", "feature", "v1")
-	return dir
 }
 
 // newBare makes a bare clone of it.

@@ -123,7 +123,7 @@ func (p *pack) scan(ctx context.Context, scan *packScanner, received func(n int6
 // damaged marks an error of the pack's format, and leaves those of its transport.
 func damaged(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: it ends too early", errPack)
+		return fmt.Errorf("%w: %w", errPack, io.ErrUnexpectedEOF)
 	}
 	var corrupt flate.CorruptInputError
 	if errors.Is(err, zlib.ErrHeader) || errors.Is(err, zlib.ErrChecksum) || errors.As(err, &corrupt) {

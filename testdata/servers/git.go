@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"io"
+	"log"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -60,7 +61,7 @@ func GitHTTP(tb testing.TB, o GitHTTPOptions) *GitHTTPServer {
 		handler = o.Wrap(handler)
 	}
 	server := httptest.NewUnstartedServer(handler)
-	server.Config.ErrorLog = nil
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that break off are what tests want
 	tb.Cleanup(server.Close)
 	if !o.TLS {
 		server.Start()

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
+	"io"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -108,7 +109,17 @@ func serveGit(session ssh.Session, root string) {
 			cmd.Env = append(cmd.Env, pair)
 		}
 	}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = session, session, session.Stderr()
+	cmd.Stdout, cmd.Stderr = session, session.Stderr()
+	// A program that ends does not wait for the client to say no more.
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		_ = session.Exit(1)
+		return
+	}
+	go func() {
+		_, _ = io.Copy(stdin, session)
+		_ = stdin.Close()
+	}()
 	code := 0
 	if err := cmd.Run(); err != nil {
 		code = 128
