@@ -107,9 +107,13 @@ func shownName(file string) string {
 	return file
 }
 
+// maxConnectionFile is how large a file of connections may be; each document in it
+// has bounds of its own.
+const maxConnectionFile = 16 << 20
+
 // readConnections reads all connections of a file, or tells all that is wrong.
 func (a *app) readConnections(file string) ([]connections.Connection, error) {
-	text, err := readLimited(file, a.in)
+	text, err := readAtMost(maxConnectionFile, file, a.in)
 	if err != nil {
 		return nil, err
 	}

@@ -109,5 +109,6 @@ func (s *stages) end() error {
 	if s.app.flags.output == "table" {
 		return nil
 	}
-	return s.app.print(s.data, nil)
+	a := s.app
+	return a.print(s.data, nil)
 }

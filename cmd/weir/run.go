@@ -144,8 +144,13 @@ func plainValue(text string) any {
 	return node.Plain()
 }
 
-// readLimited reads a file, or stdin for "-".
+// readLimited reads a file of inputs or a flow, or stdin for "-".
 func readLimited(file string, stdin io.Reader) ([]byte, error) {
+	return readAtMost(maxInputs, file, stdin)
+}
+
+// readAtMost reads a file, or stdin for "-", of a bounded size in bytes.
+func readAtMost(most int64, file string, stdin io.Reader) ([]byte, error) {
 	reader := stdin
 	if file != "-" {
 		f, err := os.Open(filepath.Clean(file))
@@ -155,12 +160,12 @@ func readLimited(file string, stdin io.Reader) ([]byte, error) {
 		defer f.Close()
 		reader = f
 	}
-	text, err := io.ReadAll(io.LimitReader(reader, maxInputs+1))
+	text, err := io.ReadAll(io.LimitReader(reader, most+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
-	if len(text) > maxInputs {
-		return nil, &engine.Error{Kind: engine.Invalid, Message: fmt.Sprintf("read %s: larger than %d bytes", file, maxInputs)}
+	if int64(len(text)) > most {
+		return nil, &engine.Error{Kind: engine.Invalid, Message: fmt.Sprintf("read %s: larger than %d bytes", file, most)}
 	}
 	return text, nil
 }
