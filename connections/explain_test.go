@@ -95,7 +95,8 @@ pinned: [host]
 		`params = null | flow |  | shadowed: value oracle.yaml:12`,
 		`options = {"a":"***","b":5} | secret | secret/oracle@3#password (oracle.yaml:11)`,
 		`secret secret/oracle@3 age 25h0m0s surplus [extra] cached until 12:00:30 map[owner:ann] `,
-		`warning: "wallet_password" (secret secret/oracle@3#pw2) is shorter than 6 bytes: it is not masked where it appears`,
+		`warning: "wallet_password" (secret secret/oracle@3#pw2) holds a secret shorter than 6 bytes: it is not masked where it appears`,
+		`warning: "execute" (secret secret/oracle@3#password) holds a secret shorter than 6 bytes: it is not masked where it appears`,
 	}
 	got := table(e)
 	for i := range got {

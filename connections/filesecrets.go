@@ -133,7 +133,7 @@ func readPrivate(path string) ([]byte, stamp, *secret.ReadError) {
 	}
 	var file *os.File
 	if err == nil {
-		file, err = os.Open(path)
+		file, err = os.Open(path) //nolint:gosec // the user names the file
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -2,6 +2,7 @@ package connections_test
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -116,6 +117,15 @@ func (l lab) explain(t testing.TB, name string, flow map[string]any) connections
 		t.Fatalf("explain %s: %v", name, err)
 	}
 	return e
+}
+
+// hintOf gives the hint of an error that has one.
+func hintOf(err error) string {
+	var hinted interface{ Hint() string }
+	if !errors.As(err, &hinted) {
+		return ""
+	}
+	return hinted.Hint()
 }
 
 // memory is a reader that has its secrets at hand.

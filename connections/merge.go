@@ -33,8 +33,14 @@ type Merged struct {
 	Overridden []string
 
 	from   map[string][]schema.Origin // all placeholders of an input, if several
-	parts  []secret.Value             // secrets that became part of a longer text
+	parts  []part                     // secrets that became part of a longer text
 	broken map[string]bool            // inputs with a placeholder that has no value
+}
+
+// part is a secret within a text of an input.
+type part struct {
+	input  string
+	secret secret.Value
 }
 
 // Merge lays a connection's value, its attached secrets in their order, and a
@@ -226,7 +232,7 @@ func flowTree(v any) (any, string) {
 func (m *merger) finish() {
 	for name, in := range m.Inputs {
 		f := field(&m.object, name)
-		if f != nil && isNull(in.Value) && !m.broken[name] {
+		if f != nil && schema.IsNull(in.Value) && !m.broken[name] {
 			in.Value = nil
 			if m.Removed == nil {
 				m.Removed = make(map[string]schema.Input)
@@ -235,14 +241,14 @@ func (m *merger) finish() {
 			delete(m.Inputs, name)
 			continue
 		}
+		embedded := m.embedded[name] && in.Origin.Layer == schema.LayerSecret
 		switch {
 		case f == nil:
 			in.Secret = true // it may be a mistyped password
 		case f.Sensitive:
 			in.Secret = true
 			in.Value = seal(in.Value)
-		case f.Public && !(m.embedded[name] && in.Origin.Layer == schema.LayerSecret):
-		default:
+		case embedded || !f.Public:
 			in.Secret = holdsSecret(in.Value)
 		}
 		if in.Secret {

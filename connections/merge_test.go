@@ -121,7 +121,7 @@ func TestWhatIsSecret(t *testing.T) {
 	if in.String("host") != "db.example.com" || in.String("execute") != "secret-statement" || in.String("service_name") != "db-abc" {
 		t.Errorf("the driver got host %q, execute %q, service_name %q", in.String("host"), in.String("execute"), in.String("service_name"))
 	}
-	wantWarnings := []string{`"password" (secret secret/x#password) is shorter than 6 bytes: it is not masked where it appears`}
+	wantWarnings := []string{`"service_name" (secret secret/x#short) holds a secret shorter than 6 bytes: it is not masked where it appears`, `"password" (secret secret/x#password) holds a secret shorter than 6 bytes: it is not masked where it appears`}
 	if diff := cmp.Diff(wantWarnings, resolved.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}

@@ -8,7 +8,8 @@ import (
 
 // A placeholder in the value of a connection stands for a key of a secret:
 //
-//	vault.secret(key)               a key of the attached secrets, last attached wins
+//	vault.secret(key)               a key of the attached secrets, last attached wins;
+//	                                also one that its list of keys does not select
 //	vault.secret(path.key)          a key of the secret at path
 //	vault.secret(config:path.key)   the same at a named Vault configuration
 //

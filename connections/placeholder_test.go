@@ -147,7 +147,7 @@ func TestUnresolvedPlaceholders(t *testing.T) {
 		if want := `connection "oracle": ` + c.want; got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, want)
 		}
-		if hint := err.(interface{ Hint() string }).Hint(); hint != c.hint {
+		if hint := hintOf(err); hint != c.hint {
 			t.Errorf("%s: got hint %q, want %q", c.name, hint, c.hint)
 		}
 	}
@@ -161,7 +161,7 @@ func TestFlowMayNotUsePlaceholders(t *testing.T) {
 		if text := err.Error(); !strings.Contains(text, `"params" (from the flow): placeholders are for the values of connections only`) {
 			t.Errorf("%v: got %s", value, text)
 		}
-		if hint := err.(interface{ Hint() string }).Hint(); !strings.Contains(hint, `secret("path#key")`) {
+		if hint := hintOf(err); !strings.Contains(hint, `secret("path#key")`) {
 			t.Errorf("%v: got hint %q", value, hint)
 		}
 	}

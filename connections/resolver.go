@@ -245,7 +245,10 @@ func (r *Resolver) readOne(ctx context.Context, ref secret.Ref) Read {
 
 // masked gives every secret that became part of the inputs.
 func (m *Merged) masked() []secret.Value {
-	masked := slices.Clone(m.parts)
+	masked := make([]secret.Value, 0, len(m.parts)+4)
+	for _, p := range m.parts {
+		masked = append(masked, p.secret)
+	}
 	for _, in := range m.Inputs {
 		if !in.Secret {
 			continue
@@ -286,18 +289,25 @@ func (out *outcome) warnings() []string {
 		if f.Sensitive && in.Origin.Layer == schema.LayerValue && out.connection.Origin.Source == SourceFile {
 			warnings = append(warnings, fmt.Sprintf("%s: %q stands in a file as plain text; attach a secret instead", in.Origin.Pos, f.Name))
 		}
-		if f.Type != schema.Bool && anyShort(in.Value) {
-			warnings = append(warnings, fmt.Sprintf("%q (%s) is shorter than 6 bytes: it is not masked where it appears", f.Name, in.Origin))
+		if f.Type != schema.Bool && out.anyShort(f.Name, in) {
+			warnings = append(warnings, fmt.Sprintf("%q (%s) holds a secret shorter than 6 bytes: it is not masked where it appears", f.Name, in.Origin))
 		}
 	}
 	return warnings
 }
 
-func anyShort(v any) bool {
+// anyShort tells whether an input holds a secret that is too short to be masked.
+func (out *outcome) anyShort(name string, in schema.Input) bool {
 	short := false
-	leaves(v, func(leaf any) {
+	look := func(leaf any) {
 		s, ok := leaf.(secret.Value)
 		short = short || ok && !s.Maskable() && !s.Equal(secret.New(""))
-	})
+	}
+	leaves(in.Value, look)
+	for _, p := range out.merged.parts {
+		if p.input == name && in.Origin.Layer == schema.LayerSecret {
+			look(p.secret)
+		}
+	}
 	return short
 }

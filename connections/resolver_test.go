@@ -51,7 +51,7 @@ func TestTaskWithoutConnection(t *testing.T) {
 	if want := `inputs: unknown task type "GTI"`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	if hint := err.(interface{ Hint() string }).Hint(); hint != `did you mean "GIT"?` {
+	if hint := hintOf(err); hint != `did you mean "GIT"?` {
 		t.Errorf("got hint %q", hint)
 	}
 	_, err = l.resolver.Resolve(t.Context(), connections.Request{Type: "GIT", Overrides: map[string]any{"repo": "x"}})

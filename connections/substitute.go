@@ -59,33 +59,30 @@ func (s *substitution) tree(n *schema.Node) any {
 }
 
 // embed inserts secrets into a text. The whole text is secret then, even in a
-// public input. Here, and in schema's decoding, the merge looks into secrets.
+// public input.
 func (s *substitution) embed(pos schema.Pos, pieces []piece) any {
-	var text strings.Builder
-	whole := true
+	parts := make([]any, 0, len(pieces))
 	for _, p := range pieces {
 		if p.hold == nil {
-			text.WriteString(p.text)
+			parts = append(parts, p.text)
 			continue
 		}
 		value, ok := s.fill(pos, *p.hold)
 		leaf, isLeaf := value.(secret.Value)
 		switch {
 		case !ok:
-			whole = false
 		case !isLeaf:
 			s.fault(pos, p.hold.String()+" is a list or a mapping and cannot stand within a text", "")
-			whole = false
 		default:
-			text.WriteString(leaf.Reveal())
-			s.parts = append(s.parts, leaf)
+			parts = append(parts, leaf)
+			s.parts = append(s.parts, part{s.input, leaf})
 		}
 	}
-	if !whole {
+	if len(parts) < len(pieces) {
 		return nil
 	}
 	mark(&s.embedded, s.input)
-	return secret.New(text.String())
+	return schema.Join(parts...)
 }
 
 // fill gives what a placeholder stands for.

@@ -78,16 +78,3 @@ func seal(v any) any {
 	}
 	return v
 }
-
-// isNull tells whether a value takes its input away.
-func isNull(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return true
-	case schema.Scalar:
-		return v.Value == nil
-	case secret.Value:
-		return v.RevealAny() == nil
-	}
-	return false
-}

@@ -21,15 +21,6 @@ type wrong struct {
 	hint    string
 }
 
-// reveal is the one place of this package that looks into a secret: an input
-// that is not sensitive gets its plain value, typed as the input declares.
-func reveal(v any) any {
-	if s, ok := v.(secret.Value); ok {
-		return s.RevealAny()
-	}
-	return v
-}
-
 // seal gives a sensitive input. Its text is the one that was typed.
 func seal(v any) (any, *wrong) {
 	if s, ok := v.(secret.Value); ok {
@@ -40,23 +31,6 @@ func seal(v any) (any, *wrong) {
 		return nil, w
 	}
 	return secret.New(text), nil
-}
-
-func holdsSecret(v any) bool {
-	_, ok := v.(secret.Value)
-	return ok
-}
-
-func isNull(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return true
-	case Scalar:
-		return v.Value == nil
-	case secret.Value:
-		return reveal(v) == nil
-	}
-	return false
 }
 
 // convert gives v as the Go type for t.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/weir-engine/weir/connections/secret"
 )
 
 // Decode turns merged inputs into the typed inputs that a driver works with, and
@@ -25,7 +27,7 @@ func (o Object) Decode(given map[string]Input) (Inputs, []Problem) {
 		if ok {
 			known++
 		}
-		if !ok || isNull(input.Value) {
+		if !ok || IsNull(input.Value) {
 			switch {
 			case f.Default != nil:
 				in.values[f.Name] = clone(f.Default)
@@ -108,7 +110,7 @@ func (o Object) conflicts(given map[string]Input) []Problem {
 	for _, group := range o.Conflicts {
 		var set []string
 		for _, name := range group {
-			if input, ok := given[name]; ok && !isNull(input.Value) {
+			if input, ok := given[name]; ok && !IsNull(input.Value) {
 				set = append(set, name)
 			}
 		}
@@ -141,8 +143,46 @@ func (f *Field) decode(v any) (any, *wrong) {
 		return d, nil
 	}
 	w = &wrong{message: "must be one of " + strings.Join(f.Enum, ", ")}
-	if !holdsSecret(v) {
+	if _, isSecret := v.(secret.Value); !isSecret { // a hint would tell about it
 		w.hint = DidYouMean(text, f.Enum)
 	}
 	return nil, w
+}
+
+// What follows is all that looks into secrets, here and in package connections.
+
+// reveal gives what an input that is not sensitive holds in plain: the driver
+// asked for it so.
+func reveal(v any) any {
+	if s, ok := v.(secret.Value); ok {
+		return s.RevealAny()
+	}
+	return v
+}
+
+// IsNull tells whether a value takes its input away: nil, a YAML null, or a
+// secret that is a JSON null.
+func IsNull(v any) bool {
+	v = reveal(v)
+	if s, ok := v.(Scalar); ok {
+		v = s.Value
+	}
+	return v == nil
+}
+
+// Join gives the secret text that strings and secrets make in this order.
+// Anything else among them is a defect of the caller and panics.
+func Join(parts ...any) secret.Value {
+	var text strings.Builder
+	for _, part := range parts {
+		switch part := part.(type) {
+		case string:
+			text.WriteString(part)
+		case secret.Value:
+			text.WriteString(part.Reveal())
+		default:
+			panic(fmt.Sprintf("schema: Join(%T)", part))
+		}
+	}
+	return secret.New(text.String())
 }
