@@ -157,7 +157,7 @@ func readAtMost(most int64, file string, stdin io.Reader) ([]byte, error) {
 		if err != nil {
 			return nil, &engine.Error{Kind: engine.NotFound, Message: err.Error()}
 		}
-		defer f.Close()
+		defer f.Close() //nolint:errcheck // it was only read
 		reader = f
 	}
 	text, err := io.ReadAll(io.LimitReader(reader, most+1))
