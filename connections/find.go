@@ -36,26 +36,25 @@ func (r *Resolver) Get(ctx context.Context, owner, name string) (Connection, err
 		}
 	}
 	missing := &NotFoundError{Name: name, Unread: r.Problems()}
-	all, err := r.List(ctx, owner)
-	if err == nil {
-		names := make([]string, len(all))
-		for i := range all {
-			names[i] = all[i].Name
-		}
-		missing.Nearest = schema.Nearest(name, names)
+	all, _ := r.List(ctx, owner) // some names are better than none
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Name
 	}
+	missing.Nearest = schema.Nearest(name, names)
 	return Connection{}, missing
 }
 
 // List gives all of the owner's connections, sorted by name. Where several
 // sources have one of a name, it is the first source's, whose Origin.Hides names
-// the others.
+// the others. Beside an error it gives what the other sources have.
 func (r *Resolver) List(ctx context.Context, owner string) ([]Connection, error) {
 	found := make(map[string]Connection)
+	var failed error
 	for _, source := range r.sources {
 		all, err := source.List(ctx, owner)
 		if err != nil {
-			return nil, fmt.Errorf("list connections: %w", err)
+			failed = errors.Join(failed, fmt.Errorf("list connections: %w", err))
 		}
 		for _, c := range all {
 			first, taken := found[c.Name]
@@ -69,7 +68,7 @@ func (r *Resolver) List(ctx context.Context, owner string) ([]Connection, error)
 	}
 	return slices.SortedFunc(maps.Values(found), func(a, b Connection) int {
 		return strings.Compare(a.Name, b.Name)
-	}), nil
+	}), failed
 }
 
 // Problems gives what the sources could not read.

@@ -21,10 +21,7 @@ func newConnectionList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := resolver.List(cmd.Context(), localOwner)
-			if err != nil {
-				return err
-			}
+			all, listErr := resolver.List(cmd.Context(), localOwner)
 			data := []any{}
 			for _, c := range all {
 				data = append(data, listed(c))
@@ -33,7 +30,7 @@ func newConnectionList(a *app) *cobra.Command {
 				return err
 			}
 			a.sayProblems(resolver.Problems())
-			return nil
+			return listErr
 		},
 	}
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show revisions, secrets, labels, and what is hidden by another of the same name")

@@ -61,7 +61,7 @@ func exitCode(err error) int {
 	case engine.Canceled:
 		return exitCancelled
 	}
-	if errors.As(err, new(*usageError)) || strings.HasPrefix(err.Error(), "unknown command") {
+	if errors.As(err, new(*usageError)) {
 		return exitUsage
 	}
 	return exitInternal
@@ -98,8 +98,26 @@ func (a *app) printFailure(failure *engine.Error) {
 			a.say("raised: %s", text)
 		}
 	}
-	if failure.Traceback != "" {
-		a.say("%s", strings.TrimRight(failure.Traceback, "\n"))
+	if failure.Traceback != failure.Where+": in main chunk" { // which says nothing new
+		a.printTraceback(failure.Traceback)
+	}
+}
+
+// printTraceback tells a line that repeats, as in a recursion, once.
+func (a *app) printTraceback(text string) {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i := 0; i < len(lines); {
+		n := 1
+		for i+n < len(lines) && lines[i+n] == lines[i] {
+			n++
+		}
+		switch {
+		case n > 1:
+			a.say("%s (%d times)", lines[i], n)
+		case lines[i] != "":
+			a.say("%s", lines[i])
+		}
+		i += n
 	}
 }
 

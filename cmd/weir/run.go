@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +45,7 @@ with -o yaml, as YAML. Secrets are masked in both. Ctrl-C cancels the flow and a
 			}
 			view := a.newView(quiet)
 			finished, err := runner.Run(cmd.Context(), engine.Request{
-				File: args[0], Text: text, Inputs: values, Files: files, Watch: view.watch,
+				File: shownName(args[0]), Text: text, Inputs: values, Files: files, Watch: view.watch,
 			})
 			view.close()
 			if err != nil {
@@ -89,7 +91,9 @@ func (a *app) readInputs(file string, pairs []string) (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		values, _ = node.Plain().(map[string]any)
+		if tree, ok := node.Plain().(map[string]any); ok {
+			values = tree
+		}
 	}
 	for _, pair := range pairs {
 		key, text, err := keyValue("--input", pair)
@@ -107,18 +111,31 @@ func (a *app) readMapping(file string) (schema.Node, error) {
 	if err != nil {
 		return schema.Node{}, err
 	}
+	file = shownName(file)
 	documents, problems := schema.Parse(file, text)
 	if len(problems) > 0 {
 		return schema.Node{}, problemsError(problems)
 	}
-	if len(documents) != 1 || documents[0].Node.Kind != schema.MapNode {
-		return schema.Node{}, hinted("write key: value lines", "%s: not one YAML mapping", file)
+	failure := &engine.Error{Kind: engine.Invalid, Hint: "write one `key: value` a line"}
+	switch {
+	case len(documents) == 0:
+		return schema.Node{Kind: schema.MapNode}, nil
+	case len(documents) > 1:
+		failure.Message = fmt.Sprintf("%s: a second YAML document starts here, and only one is read", documents[1].Node.Pos)
+	case documents[0].Node.Kind != schema.MapNode:
+		failure.Message = fmt.Sprintf("%s: this must be a mapping, and it is a %s", documents[0].Node.Pos, documents[0].Node.Kind)
+	default:
+		return documents[0].Node, nil
 	}
-	return documents[0].Node, nil
+	return schema.Node{}, failure
 }
 
-// problemsError puts the problems of a file into one error, a line each.
+// problemsError puts the problems of a file into one error: one with its hint, or
+// several, a line each.
 func problemsError(problems []schema.Problem) error {
+	if len(problems) == 1 {
+		return &engine.Error{Kind: engine.Invalid, Message: problems[0].String(), Hint: problems[0].Hint}
+	}
 	lines := make([]string, 0, len(problems))
 	for _, p := range problems {
 		line := p.String()
@@ -155,17 +172,33 @@ func readAtMost(most int64, file string, stdin io.Reader) ([]byte, error) {
 	if file != "-" {
 		f, err := os.Open(filepath.Clean(file))
 		if err != nil {
-			return nil, &engine.Error{Kind: engine.NotFound, Message: err.Error()}
+			return nil, fileError(file, err)
 		}
 		defer f.Close() //nolint:errcheck // it was only read
 		reader = f
 	}
 	text, err := io.ReadAll(io.LimitReader(reader, most+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
+		return nil, fileError(shownName(file), err)
 	}
 	if int64(len(text)) > most {
-		return nil, &engine.Error{Kind: engine.Invalid, Message: fmt.Sprintf("read %s: larger than %d bytes", file, most)}
+		return nil, &engine.Error{Kind: engine.Invalid, Message: fmt.Sprintf("%s: larger than %d bytes (%d MiB)", shownName(file), most, most>>20)}
 	}
 	return text, nil
+}
+
+// fileError names a file of the command line that cannot be read, and why.
+func fileError(file string, err error) error {
+	kind := engine.Invalid
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		kind = engine.NotFound
+	case errors.Is(err, fs.ErrPermission):
+		kind = engine.Denied
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return &engine.Error{Kind: kind, Message: fmt.Sprintf("read %s: %v", file, err)}
 }

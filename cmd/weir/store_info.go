@@ -1,10 +1,6 @@
 package main
 
-import (
-	"path/filepath"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 func newStoreInfo(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -32,9 +28,6 @@ func newStoreInfo(a *app) *cobra.Command {
 				return err
 			}
 			key := config.Key.String()
-			if key == "" {
-				key = "key file " + filepath.Join(config.Dir, "master.key")
-			}
 			data := map[string]any{"directory": config.Dir, "master_key": key, "connections": len(stored), "vaults": len(vaults)}
 			return a.print(data, func(t *table) {
 				t.row("directory", config.Dir)

@@ -48,10 +48,6 @@ func (a *app) rotate(ctx context.Context, opened *store.Store, masterKey string)
 	if err != nil {
 		return err
 	}
-	old := config.Key.String()
-	if old == "" {
-		old = "key file " + config.Dir + "/master.key"
-	}
-	a.say("the store now opens with %s alone: put it in the place of the %s", masterKey, old)
+	a.say("the store now opens with %s alone: put it in the place of the %s", masterKey, config.Key)
 	return nil
 }

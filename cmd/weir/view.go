@@ -21,7 +21,7 @@ type view struct {
 	quiet    bool
 	bars     *mpb.Progress // nil when stderr is no terminal
 	running  map[engine.ID]*mpb.Bar
-	reported map[engine.ID]time.Time // when progress was last told, without bars
+	reported map[engine.ID]time.Time // when progress was last told, or it started, without bars
 	names    map[engine.ID]string
 }
 
@@ -93,6 +93,9 @@ func fields(tree map[string]any) string {
 func (v *view) status(e engine.Event) {
 	state := e.State
 	v.names[state.ID] = state.Name
+	if state.Status == engine.Running {
+		v.reported[state.ID] = e.Time // what is done soon is not told
+	}
 	if !state.Status.Ended() || state.Parent == "" {
 		return
 	}
@@ -103,7 +106,11 @@ func (v *view) status(e engine.Event) {
 	if v.quiet {
 		return
 	}
-	text := fmt.Sprintf("%s %s (%s) %s", state.Kind, state.Name, state.Type, took(state))
+	text := fmt.Sprintf("%s %s", state.Kind, state.Name)
+	if state.Type != "" {
+		text += " (" + state.Type + ")"
+	}
+	text += " " + took(state)
 	if state.Error != nil {
 		text += ": " + string(state.Error.Kind)
 	}

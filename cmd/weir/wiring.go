@@ -73,7 +73,7 @@ func (a *app) store(ctx context.Context) (*store.Store, error) {
 // storeConfig says where the store is, and where its master key.
 func (a *app) storeConfig() (store.Config, error) {
 	dir, err := a.dataDir()
-	config := store.Config{Dir: dir}
+	config := store.Config{Dir: dir, Key: store.KeyFile(filepath.Join(dir, "master.key"))}
 	if text := a.getenv("WEIR_MASTER_KEY"); text != "" {
 		config.Key = store.KeyText("WEIR_MASTER_KEY", text)
 	} else if credentials := a.getenv("CREDENTIALS_DIRECTORY"); credentials != "" {
