@@ -115,7 +115,7 @@ func write(ctx context.Context, store connections.Store, changes []change) error
 				err = errors.Join(err, fmt.Errorf("take back %q: %w", done.wanted.Name, undo))
 			}
 		}
-		return fmt.Errorf("store connection %q: %w", changes[i].wanted.Name, err)
+		return err
 	}
 	return nil
 }

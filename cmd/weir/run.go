@@ -121,7 +121,7 @@ func (a *app) readMapping(file string) (schema.Node, error) {
 	case len(documents) == 0:
 		return schema.Node{Kind: schema.MapNode}, nil
 	case len(documents) > 1:
-		failure.Message = fmt.Sprintf("%s: a second YAML document starts here, and only one is read", documents[1].Node.Pos)
+		failure.Message, failure.Hint = documents[1].Node.Pos.String()+": here a second YAML document starts", "keep one of them"
 	case documents[0].Node.Kind != schema.MapNode:
 		failure.Message = fmt.Sprintf("%s: this must be a mapping, and it is a %s", documents[0].Node.Pos, documents[0].Node.Kind)
 	default:

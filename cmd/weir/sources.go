@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -197,6 +198,10 @@ type secretReader struct {
 // ReadSecret implements connections.SecretReader.
 func (r *secretReader) ReadSecret(ctx context.Context, ref secret.Ref) (secret.Data, error) {
 	reader, err := r.lookup(ctx, firstOf(ref.Vault, vaultint.DefaultName))
+	var failed *secret.ReadError
+	if errors.As(err, &failed) {
+		failed.Ref = ref
+	}
 	if err != nil {
 		return secret.Data{}, err
 	}
@@ -222,7 +227,7 @@ func (r *secretReader) unknown(ctx context.Context, ref secret.Ref) error {
 	if near := schema.Nearest(name, known); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	} else if len(known) > 0 {
-		hint = "there are " + strings.Join(known, ", ") + "; or " + hint
+		hint = "configured: " + strings.Join(known, ", ") + "; " + hint
 	}
 	return &secret.ReadError{
 		Ref: ref, Reason: secret.Invalid, Detail: fmt.Sprintf("no Vault configuration %q", name), Hint: hint,

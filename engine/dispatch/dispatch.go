@@ -110,10 +110,14 @@ func (d *Dispatcher) resolve(ctx context.Context, step Step, out *Outcome) (conn
 		step.Scope.redactor.AddPair(pair.User, pair.Password)
 	}
 	if err != nil {
-		return connections.Resolved{}, fromError(ctx, err)
+		failure := fromError(ctx, err)
+		failure.Message = unnamed(failure.Message, step.Call.Name)
+		return connections.Resolved{}, failure
 	}
 	for _, warning := range resolved.Warnings {
-		step.warn(warning)
+		if out.Tries == 0 { // once is enough
+			step.warn(warning)
+		}
 	}
 	out.Type = resolved.Connection.Type
 	out.Uses = uses(resolved, laying.used)

@@ -331,7 +331,7 @@ func TestErrors(t *testing.T) {
 		want     string
 		wantHint string
 	}{
-		{"unknown connection", engine.Call{Kind: engine.CallConnect, Name: "orcale"}, engine.NotFound, `"orcale"`, `"oracle"`},
+		{"unknown connection", engine.Call{Kind: engine.CallConnect, Name: "orcale"}, engine.NotFound, "no such connection", `"oracle"`},
 		{"unknown type", engine.Call{Kind: engine.CallTask, Name: "FAKEE"}, engine.Invalid, "FAKEE", `"FAKE"`},
 		{"unknown input", engine.Call{Kind: engine.CallTask, Name: "fake", Inputs: map[string]any{"prot": 1.0}}, engine.Invalid, `"prot"`, `"port"`},
 		{"pinned input", engine.Call{Kind: engine.CallConnect, Name: "oracle", Inputs: map[string]any{"host": "evil.example.com"}}, engine.Denied, `"host"`, ""},

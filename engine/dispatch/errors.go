@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/weir-engine/weir/connections"
@@ -55,10 +56,18 @@ func fromContext(ctx context.Context) *engine.Error {
 	return &engine.Error{Kind: engine.Canceled, Message: "cancelled"}
 }
 
+// unnamed takes the connection's name off a message: whoever made the call names it.
+func unnamed(message, name string) string {
+	name = strconv.Quote(name)
+	message = strings.TrimPrefix(message, "find connection "+name+": ")
+	message = strings.TrimPrefix(message, "connection "+name+": ")
+	return strings.TrimSuffix(message, ": "+name)
+}
+
 func fromTask(fault *tasks.Error) *engine.Error {
 	message := fault.Message
 	if fault.Input != "" && !strings.Contains(message, fault.Input) {
-		message = fmt.Sprintf("input %q: %s", fault.Input, message)
+		message += fmt.Sprintf(" (input %q)", fault.Input)
 	}
 	return &engine.Error{Kind: engine.Kind(fault.Kind), Message: message, Hint: fault.Hint}
 }

@@ -60,7 +60,7 @@ func (r *Runner) Run(ctx context.Context, request engine.Request) (engine.Finish
 	}
 	files, err := os.OpenRoot(request.Files)
 	if err != nil {
-		return engine.Finished{}, fmt.Errorf("open files directory: %w", err)
+		return engine.Finished{}, &engine.Error{Kind: engine.Invalid, Message: "files directory: " + err.Error(), Hint: "it is the directory that tasks read and write files in"}
 	}
 	defer files.Close()
 	scope := dispatch.NewScope(files)

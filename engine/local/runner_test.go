@@ -165,7 +165,7 @@ func TestNoNameLeadsOut(t *testing.T) {
 func TestUnknownFlowIsHinted(t *testing.T) {
 	t.Parallel()
 	e := newRig(t, map[string]string{"deploy.lua": "return 1"}).end(t, `flow("deplyo")`)
-	wantKind(t, e, engine.Failed, engine.NotFound, `no flow "deplyo"`)
+	wantKind(t, e, engine.Failed, engine.NotFound, `flow "deplyo": not found in `)
 	hints := e.Error.Hint
 	for cause := e.Error.Cause; cause != nil; cause = cause.Cause {
 		hints += cause.Hint

@@ -41,7 +41,7 @@ func load(from, name string, dirs []string) (file string, text []byte, err error
 	}
 	return "", nil, &engine.Error{
 		Kind:    engine.NotFound,
-		Message: fmt.Sprintf("no flow %q in %s", name, strings.Join(searched, ", ")),
+		Message: "not found in " + strings.Join(searched, ", "), // the caller names it
 		Hint:    known(searched),
 	}
 }
