@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -63,6 +64,12 @@ func openDir(files *os.Root, name string) (*os.Root, error) {
 	// os has no exported error for it.
 	if strings.Contains(err.Error(), "escapes") {
 		return nil, badPath(name, err)
+	}
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, &tasks.Error{
+			Kind: tasks.Conflict, Input: "files_path", Err: err,
+			Message: fmt.Sprintf("files_path %q is a file, or lies below one", name), Hint: "choose another files_path",
+		}
 	}
 	return nil, fmt.Errorf("open files_path: %w", err)
 }

@@ -109,12 +109,14 @@ func ofNetwork(err error) *tasks.Error {
 		if dns.IsNotFound {
 			reason = "there is no such host"
 		}
-		return &tasks.Error{Kind: kind, Input: "repository_url", Message: fmt.Sprintf("look up host %q: %s", dns.Name, reason)}
+		return &tasks.Error{Kind: kind, Input: "repository_url", Message: fmt.Sprintf("look up host %q: %s", dns.Name, reason),
+			Hint: "check the host's name, and this machine's name servers"}
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return &tasks.Error{Kind: tasks.Timeout, Message: "the server did not answer in time", Hint: "raise `connect_timeout`, or check the way to the server"}
 	case errors.As(err, &op) && op.Op == "dial":
 		return &tasks.Error{Kind: tasks.Unavailable, Input: "repository_url",
-			Message: fmt.Sprintf("connect to %s: %s", op.Addr, reasonOf(op.Err))}
+			Message: fmt.Sprintf("connect to %s: %s", op.Addr, reasonOf(op.Err)),
+			Hint:    "check host and port, that the server is running, and firewalls and proxies on the way"}
 	case errors.As(err, &op):
 		return &tasks.Error{Kind: tasks.Unavailable, Message: "the connection broke off: " + reasonOf(op.Err)}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, pktline.ErrInvalidPktLen), brokenOff(err):
@@ -170,7 +172,14 @@ func ofMachine(err error) *tasks.Error {
 	var path *fs.PathError
 	switch {
 	case errors.As(err, &path):
-		return &tasks.Error{Kind: tasks.Permanent, Message: fmt.Sprintf("%s %q: %s", path.Op, path.Path, reasonOf(path.Err))}
+		e := &tasks.Error{Kind: tasks.Permanent, Message: fmt.Sprintf("%s %q: %s", path.Op, path.Path, reasonOf(path.Err))}
+		if err.Error() != path.Error() { // what was being done says more than a temporary name
+			e.Message = oneLine(strings.ReplaceAll(err.Error(), path.Error(), reasonOf(path.Err)))
+		}
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			e.Hint = "make room in the files directory; files that are there are whole"
+		}
+		return e
 	}
 	return nil
 }
