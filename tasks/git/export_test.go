@@ -13,7 +13,7 @@ func Pretend(s tasks.Session, host string) { s.(*session).repo.(*remote).target.
 
 // ReadPack reads a pack and all objects in it, and gives how many there are.
 func ReadPack(ctx context.Context, root *os.Root, data []byte) (int, error) {
-	p, err := readPack(ctx, root, bytes.NewReader(data), func(int64) {})
+	p, err := readPack(ctx, bytes.NewReader(data), packOptions{root: root, received: func(int64) {}})
 	if err != nil {
 		return 0, err
 	}

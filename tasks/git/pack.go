@@ -16,6 +16,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
 const (
@@ -52,11 +53,20 @@ const (
 	baseUnknown int32 = -2 // a delta of an object that is named by its id
 )
 
-// readPack reads a pack as it comes. Large ones go into a file under root.
-func readPack(ctx context.Context, root *os.Root, r io.Reader, received func(n int64)) (*pack, error) {
-	p := &pack{spool: &spool{root: root}, index: map[plumbing.Hash]int32{}}
+// packOptions say how to read a pack.
+type packOptions struct {
+	root     *os.Root      // for the file of a large one
+	received func(n int64) // is told how many bytes came so far
+	// enough is asked once, when all commits and tags have come and other objects
+	// follow, whether to leave those out; nil means no.
+	enough func(p *pack) bool
+}
+
+// readPack reads a pack as it comes.
+func readPack(ctx context.Context, r io.Reader, o packOptions) (*pack, error) {
+	p := &pack{spool: &spool{root: o.root}, index: map[plumbing.Hash]int32{}}
 	scan := &packScanner{in: bufio.NewReaderSize(io.TeeReader(r, p.spool), 1<<16)}
-	named, err := p.scan(ctx, scan, received)
+	named, err := p.scan(ctx, scan, o)
 	if err == nil {
 		p.data, err = p.spool.reader()
 	}
@@ -72,8 +82,9 @@ func readPack(ctx context.Context, root *os.Root, r io.Reader, received func(n i
 func (p *pack) Close() error { return p.spool.Close() }
 
 // scan indexes the stream. It gives the deltas whose base is named by its id.
-func (p *pack) scan(ctx context.Context, scan *packScanner, received func(n int64)) (map[plumbing.Hash][]int32, error) {
+func (p *pack) scan(ctx context.Context, scan *packScanner, o packOptions) (map[plumbing.Hash][]int32, error) {
 	const often = 1 << 8
+	asked := o.enough == nil
 	count, err := scan.header()
 	if err != nil {
 		return nil, err
@@ -84,11 +95,20 @@ func (p *pack) scan(ctx context.Context, scan *packScanner, received func(n int6
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			received(scan.offset)
+			o.received(scan.offset)
 		}
 		h, err := scan.object()
 		if err != nil {
 			return nil, damaged(err)
+		}
+		if !asked && h.kind != plumbing.CommitObject && h.kind != plumbing.TagObject {
+			asked = true
+			if p.data, err = p.spool.reader(); err != nil {
+				return nil, err
+			}
+			if o.enough(p) {
+				return named, nil
+			}
 		}
 		e := packEntry{offset: h.offset, size: h.size, base: noBase, kind: h.kind}
 		sink := io.Discard
@@ -116,8 +136,45 @@ func (p *pack) scan(ctx context.Context, scan *packScanner, received func(n int6
 		}
 		p.entries = append(p.entries, e)
 	}
-	received(scan.offset)
+	o.received(scan.offset)
 	return named, nil
+}
+
+// complete tells whether all history from these on is there, to where it ends.
+func (p *pack) complete(from []plumbing.Hash, shallows map[plumbing.Hash]bool) bool {
+	r := p.reader()
+	seen := map[plumbing.Hash]bool{}
+	for len(from) > 0 {
+		h := from[len(from)-1]
+		from = from[:len(from)-1]
+		if seen[h] {
+			continue
+		}
+		seen[h] = true
+		o, err := r.object(h)
+		if err != nil {
+			return false
+		}
+		switch o.Type() {
+		case plumbing.CommitObject:
+			c := &object.Commit{}
+			if c.Decode(o) != nil {
+				return false
+			}
+			if !shallows[h] {
+				from = append(from, c.ParentHashes...)
+			}
+		case plumbing.TagObject:
+			t := &object.Tag{}
+			if t.Decode(o) != nil {
+				return false
+			}
+			from = append(from, t.Target)
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // damaged marks an error of the pack's format, and leaves those of its transport.
@@ -280,6 +337,21 @@ func (r *packReader) raw(i int32, w io.Writer) error {
 		return damaged(err)
 	}
 	return r.in.inflate(w, h.size)
+}
+
+func (r *packReader) object(h plumbing.Hash) (plumbing.EncodedObject, error) {
+	i, ok := r.pack.index[h]
+	if !ok {
+		return nil, plumbing.ErrObjectNotFound
+	}
+	content, err := r.content(i)
+	if err != nil {
+		return nil, err
+	}
+	o := &plumbing.MemoryObject{}
+	o.SetType(r.pack.entries[i].kind)
+	_, err = o.Write(content)
+	return o, err
 }
 
 func (r *packReader) copyTo(w io.Writer, h plumbing.Hash) error {

@@ -269,13 +269,18 @@ func (r *remote) get(ctx context.Context, want request) (*remotePack, error) {
 	case caps.Supports(capability.Sideband):
 		stream = sideband.NewDemuxer(sideband.Sideband, resp)
 	}
-	p, err := readPack(ctx, r.files, stream, func(n int64) { r.progress(n, 0, "receiving") })
-	if err != nil {
-		return nil, err
-	}
-	rp := &remotePack{pack: p, shallows: map[plumbing.Hash]bool{}}
+	rp := &remotePack{shallows: map[plumbing.Hash]bool{}}
 	for _, h := range resp.Shallows {
 		rp.shallows[h] = true
+	}
+	o := packOptions{root: r.files, received: func(n int64) { r.progress(n, 0, "receiving") }}
+	if want.filter == commitsOnly {
+		// Commits come first. What follows from a server that does not know filters
+		// is not waited for.
+		o.enough = func(p *pack) bool { return p.complete(want.wants, rp.shallows) }
+	}
+	if rp.pack, err = readPack(ctx, stream, o); err != nil {
+		return nil, err
 	}
 	r.packs = append(r.packs, rp)
 	return rp, nil
@@ -343,18 +348,11 @@ func (o *remoteObjects) locate(h plumbing.Hash) (*packReader, int32, error) {
 }
 
 func (o *remoteObjects) object(h plumbing.Hash) (plumbing.EncodedObject, error) {
-	r, i, err := o.locate(h)
+	r, _, err := o.locate(h)
 	if err != nil {
 		return nil, err
 	}
-	content, err := r.content(i)
-	if err != nil {
-		return nil, err
-	}
-	obj := &plumbing.MemoryObject{}
-	obj.SetType(r.pack.entries[i].kind)
-	_, err = obj.Write(content)
-	return obj, err
+	return r.object(h)
 }
 
 func (o *remoteObjects) size(h plumbing.Hash) (int64, error) {

@@ -53,7 +53,7 @@ func (s *spool) spill() error {
 	return err
 }
 
-// reader gives what was written. Nothing may be written afterwards.
+// reader gives what was written so far.
 func (s *spool) reader() (io.ReaderAt, error) {
 	if s.file == nil {
 		return bytes.NewReader(s.memory), nil

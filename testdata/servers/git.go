@@ -46,6 +46,7 @@ func GitHTTP(tb testing.TB, o GitHTTPOptions) *GitHTTPServer {
 	var handler http.Handler = &cgi.Handler{
 		Path:   filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"),
 		Stderr: io.Discard,
+		Logger: log.New(io.Discard, "", 0), // clients that break off are what tests want
 		Env: []string{
 			"GIT_PROJECT_ROOT=" + o.Root, "GIT_HTTP_EXPORT_ALL=1",
 			"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_CONFIG_COUNT=2",
@@ -61,7 +62,7 @@ func GitHTTP(tb testing.TB, o GitHTTPOptions) *GitHTTPServer {
 		handler = o.Wrap(handler)
 	}
 	server := httptest.NewUnstartedServer(handler)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that break off are what tests want
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	tb.Cleanup(server.Close)
 	if !o.TLS {
 		server.Start()
