@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -180,31 +179,27 @@ type gitServers struct {
 
 func newGitServers(t *testing.T, user, password string) gitServers {
 	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(private, "weir")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := gitServers{root: t.TempDir(), key: string(pem.EncodeToMemory(block))}
-	s.http = servers.GitHTTP(t, servers.GitHTTPOptions{Root: s.root, User: user, Password: password, Wrap: stalling})
-	s.ssh = servers.GitSSH(t, servers.GitSSHOptions{Root: s.root, Keys: []string{string(ssh.MarshalAuthorizedKey(signer.PublicKey()))}})
+	private, public := newSSHKey(t)
+	s := gitServers{root: t.TempDir(), key: private}
+	s.http = servers.GitHTTP(t, servers.GitHTTPOptions{Root: s.root, User: user, Password: password})
+	s.ssh = servers.GitSSH(t, servers.GitSSHOptions{Root: s.root, Keys: []string{public}})
 	return s
 }
 
-// stalling answers for /stall/ until its client goes away.
-func stalling(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/stall/") {
-			<-r.Context().Done()
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+// newSSHKey makes a key: the text of its file, and its public part.
+func newSSHKey(t *testing.T) (private, public string) {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(key, "weir")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(block)), string(ssh.MarshalAuthorizedKey(signer.PublicKey()))
 }

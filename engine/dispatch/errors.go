@@ -56,11 +56,12 @@ func fromContext(ctx context.Context) *engine.Error {
 	return &engine.Error{Kind: engine.Canceled, Message: "cancelled"}
 }
 
-// unnamed takes the connection's name off a message: whoever made the call names it.
+// unnamed takes what a message is about off it: whoever made the call says that.
 func unnamed(message, name string) string {
 	name = strconv.Quote(name)
-	message = strings.TrimPrefix(message, "find connection "+name+": ")
-	message = strings.TrimPrefix(message, "connection "+name+": ")
+	for _, prefix := range []string{"find connection " + name + ": ", "connection " + name + ": ", "inputs: "} {
+		message = strings.TrimPrefix(message, prefix)
+	}
 	return strings.TrimSuffix(message, ": "+name)
 }
 
