@@ -10,7 +10,7 @@ import (
 
 // Ref gives the reference by which the secret is read.
 func (a AttachedSecret) Ref() secret.Ref {
-	return normalRef(secret.Ref{Vault: a.Vault, Path: a.Path, Version: a.Version})
+	return normalRef(secret.Ref{Vault: a.Vault, Mount: strings.Trim(a.Mount, "/"), Path: a.Path, Version: a.Version})
 }
 
 func attachedObject() schema.Object {
@@ -71,9 +71,7 @@ func parseAttached(n schema.Node) (AttachedSecret, []schema.Problem) {
 	case strings.Contains(a.Path, "#"):
 		fault("path", `"path" holds a key`, "write the keys in a list of their own, as keys: [password]")
 	}
-	if mount := strings.Trim(in.String("mount"), " /"); mount != "" {
-		a.Path = mount + "/" + a.Path
-	}
+	a.Mount = strings.Trim(in.String("mount"), " /")
 	if version := in.Int("version"); version < 0 || version > 1<<31 {
 		fault("version", `"version" must be a version number from 1 on, or 0 for the newest`, "")
 	} else {

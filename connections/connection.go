@@ -41,6 +41,9 @@ type Connection struct {
 // AttachedSecret is a secret that is laid over a connection's value.
 type AttachedSecret struct {
 	Path string
+	// Mount is the path of the secrets engine, if it is given apart; Path is then
+	// exactly the secret's name in there.
+	Mount string
 	// Version pins a version; 0 means the newest at the time of use.
 	Version int
 	// Keys selects and renames: input name to key of the secret. Nil takes all

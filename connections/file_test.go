@@ -32,7 +32,8 @@ value:
   # the end
 secrets:
   - path: secret/data/oracle
-  - path: kv/team/db
+  - path: team/db
+    mount: kv
     version: 3
     keys:
       password: pw
@@ -49,7 +50,7 @@ ttl: 900
 func TestParseReadsEveryField(t *testing.T) {
 	t.Parallel()
 	text := strings.Replace(fullConnection, "type: SQLORACLE", "type: sqloracle", 1)
-	text = strings.Replace(text, "path: kv/team/db", "mount: /kv/\n    path: team/db", 1)
+	text = strings.Replace(text, "mount: kv", "mount: /kv/", 1)
 	all, problems := connections.Parse("f.yaml", []byte(text))
 	if len(problems) > 0 || len(all) != 1 {
 		t.Fatal(problems)
@@ -62,7 +63,7 @@ func TestParseReadsEveryField(t *testing.T) {
 		Text:        "# where it is\nhost: my-oracle-server   # the old one\n\nport: 0123\noptions:\n- a: 1e3\n  b: |\n    two\n    lines\n# the end\n",
 		Secrets: []connections.AttachedSecret{
 			{Path: "secret/data/oracle", Pos: schema.Pos{File: "f.yaml", Line: 21, Col: 5}},
-			{Path: "kv/team/db", Version: 3, Keys: map[string]string{"password": "pw", "user": "login"}, Vault: "prod", Pos: schema.Pos{File: "f.yaml", Line: 22, Col: 5}},
+			{Path: "team/db", Mount: "kv", Version: 3, Keys: map[string]string{"password": "pw", "user": "login"}, Vault: "prod", Pos: schema.Pos{File: "f.yaml", Line: 22, Col: 5}},
 			{Path: "secret/three", Keys: map[string]string{"password": "password"}, Pos: schema.Pos{File: "f.yaml", Line: 29, Col: 5}},
 		},
 		Pinned: []string{"host"}, TTL: 900,

@@ -58,7 +58,7 @@ func (f *FileSecrets) ReadSecret(ctx context.Context, ref secret.Ref) (secret.Da
 			Hint:   "leave the version out",
 		}
 	}
-	keys, ok := f.trees[normalPath(ref.Path)]
+	keys, ok := f.trees[wholePath(ref)]
 	if !ok {
 		return secret.Data{}, f.missing(ref)
 	}
@@ -67,11 +67,19 @@ func (f *FileSecrets) ReadSecret(ctx context.Context, ref secret.Ref) (secret.Da
 
 func (f *FileSecrets) missing(ref secret.Ref) *secret.ReadError {
 	e := &secret.ReadError{Ref: ref, Reason: secret.NotFound, Detail: "it is not in the file " + f.path}
-	near := schema.Nearest(normalPath(ref.Path), slices.Sorted(maps.Keys(f.names)))
+	near := schema.Nearest(wholePath(ref), slices.Sorted(maps.Keys(f.names)))
 	if near != "" {
 		e.Hint = fmt.Sprintf("did you mean %q?", f.names[near])
 	}
 	return e
+}
+
+// wholePath gives the path with the mount, if that is given apart, before it.
+func wholePath(ref secret.Ref) string {
+	if ref.Mount != "" {
+		return ref.Mount + "/" + ref.Path
+	}
+	return normalPath(ref.Path)
 }
 
 // normalPath gives "secret/oracle" for "secret/data/oracle" as well.

@@ -62,7 +62,11 @@ secret/library:
 			t.Errorf("got version %d, created %s", data.Ref.Version, data.Created)
 		}
 	}
-	data, _ := f.ReadSecret(t.Context(), secret.Ref{Path: "secret/library"})
+	data, err := f.ReadSecret(t.Context(), secret.Ref{Mount: "secret", Path: "library"})
+	if err != nil {
+		t.Errorf("with the mount apart: %v", err)
+	}
+	data, _ = f.ReadSecret(t.Context(), secret.Ref{Path: "secret/library"})
 	data.Keys["deep"].(map[string]any)["list"].([]any)[0] = "changed"
 	data.Keys["password"] = "changed"
 	data, _ = f.ReadSecret(t.Context(), secret.Ref{Path: "secret/library", Version: 1})

@@ -88,6 +88,9 @@ func writeValue(out *bytes.Buffer, value string) {
 // node gives an attached secret as Parse reads it.
 func (a AttachedSecret) node() schema.Node {
 	n := schema.Node{Kind: schema.MapNode, Entries: []schema.Entry{textEntry("path", a.Path)}}
+	if a.Mount != "" {
+		n.Entries = append(n.Entries, textEntry("mount", a.Mount))
+	}
 	if a.Version != 0 {
 		n.Entries = append(n.Entries, numberEntry("version", a.Version))
 	}

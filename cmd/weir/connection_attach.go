@@ -15,7 +15,7 @@ import (
 func newConnectionAttach(a *app) *cobra.Command {
 	var version int
 	var keys []string
-	var vault string
+	var vault, mount string
 	cmd := &cobra.Command{
 		Use:   "attach-secret NAME PATH",
 		Short: "Attach a Vault secret to a stored connection",
@@ -31,6 +31,7 @@ A secret that is attached already is changed where it stands; a new one comes la
 			if err != nil {
 				return err
 			}
+			attached.Mount = mount
 			return a.amend(cmd.Context(), args[0], func(c *connections.Connection) error {
 				if at := attachedIndex(*c, attached); at >= 0 {
 					c.Secrets[at] = attached
@@ -44,6 +45,7 @@ A secret that is attached already is changed where it stands; a new one comes la
 	flags := cmd.Flags()
 	flags.IntVar(&version, "version", 0, "pin a version; 0 takes the newest at each use")
 	flags.StringArrayVar(&keys, "key", nil, "take only this key: input=key, or a name that is both; repeatable")
+	flags.StringVar(&mount, "mount", "", "path of the secrets engine, apart from the secret's name in there")
 	flags.StringVar(&vault, "vault", "", "name of the Vault configuration, if it is not \"default\"")
 	return cmd
 }

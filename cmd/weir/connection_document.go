@@ -28,6 +28,9 @@ func secretTree(secrets []connections.AttachedSecret) []any {
 		if s.Keys != nil {
 			tree["keys"] = labelTree(s.Keys)
 		}
+		if s.Mount != "" {
+			tree["mount"] = s.Mount
+		}
 		if s.Vault != "" {
 			tree["vault"] = s.Vault
 		}

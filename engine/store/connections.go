@@ -51,6 +51,7 @@ type body struct {
 
 type attached struct {
 	Path    string            `json:"path"`
+	Mount   string            `json:"mount,omitempty"`
 	Version int               `json:"version,omitempty"`
 	Keys    map[string]string `json:"keys,omitempty"`
 	Vault   string            `json:"vault,omitempty"`
@@ -124,7 +125,7 @@ func prepare(c connections.Connection) (connections.Connection, []byte, error) {
 	}
 	b := body{Text: c.Text, Description: c.Description, Labels: c.Labels, Pinned: c.Pinned, TTL: c.TTL}
 	for _, a := range c.Secrets {
-		b.Secrets = append(b.Secrets, attached{a.Path, a.Version, a.Keys, a.Vault})
+		b.Secrets = append(b.Secrets, attached{a.Path, a.Mount, a.Version, a.Keys, a.Vault})
 	}
 	text, err := json.Marshal(b)
 	if err != nil {
@@ -147,7 +148,7 @@ func restore(owner, name, typ string, text []byte) (connections.Connection, erro
 	}
 	c.Origin.Pos.File = "store:" + name
 	for _, a := range b.Secrets {
-		c.Secrets = append(c.Secrets, connections.AttachedSecret{Path: a.Path, Version: a.Version, Keys: a.Keys, Vault: a.Vault})
+		c.Secrets = append(c.Secrets, connections.AttachedSecret{Path: a.Path, Mount: a.Mount, Version: a.Version, Keys: a.Keys, Vault: a.Vault})
 	}
 	value, valueText, problems := connections.ParseValue(c.Origin.Pos.File, []byte(b.Text))
 	if len(problems) > 0 {

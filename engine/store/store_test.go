@@ -44,7 +44,7 @@ func oracle(text string) connections.Connection {
 		Name: "oracle", Type: "SQLORACLE", Text: text,
 		Secrets: []connections.AttachedSecret{
 			{Path: "secret/data/oracle", Version: 3, Keys: map[string]string{"password": "pw"}, Vault: "eu"},
-			{Path: "secret/other"},
+			{Path: "other", Mount: "secret"},
 		},
 		Description: "the books", Labels: map[string]string{"team": "finance"}, Pinned: []string{"host"}, TTL: 60,
 	}
