@@ -123,9 +123,6 @@ func BenchmarkW8(b *testing.B) {
 	b.Run("get/weir", func(b *testing.B) {
 		taskstest.Benchmark(b, driver, map[string]any{"command": "get", "repository_url": url, "files_path": "."})
 	})
-	b.Run("get/weir-local", func(b *testing.B) {
-		taskstest.Benchmark(b, driver, map[string]any{"command": "get", "repository_url": dir, "files_path": "."})
-	})
 	b.Run("get/go-git", func(b *testing.B) {
 		taskstest.Peak(b, func() {
 			for b.Loop() {

@@ -72,7 +72,7 @@ func (c Config) fill(ctx context.Context, t target) (*githttp.BasicAuth, error) 
 		host += fmt.Sprintf(":%d", t.port)
 	}
 	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, path, "credential", "fill")
+	cmd := exec.CommandContext(ctx, path, "credential", "fill") //nolint:gosec // the program is Config's, never an input's
 	cmd.Dir = c.home()
 	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=", "GCM_INTERACTIVE=never", "LC_ALL=C", "HOME="+c.home())
 	cmd.Stdin = strings.NewReader(fmt.Sprintf("protocol=%s\nhost=%s\npath=%s\n\n", t.scheme, host, strings.TrimPrefix(t.path, "/")))

@@ -109,6 +109,7 @@ func (s *session) inline(ctx context.Context, objs objects, sel selection, out m
 			Hint:    "give `files_path` to write them into the files directory, or `paths` to choose some",
 		}
 	}
+	const often = 1 << 8
 	files := make([]any, 0, len(sel.files))
 	var lfs []any
 	for i, e := range sel.files {
@@ -123,7 +124,9 @@ func (s *session) inline(ctx context.Context, objs objects, sel selection, out m
 			lfs = append(lfs, text(e.name))
 		}
 		files = append(files, map[string]any{"name": text(e.name), "content": base64.StdEncoding.EncodeToString(b.Bytes())})
-		s.env.Progress(int64(i+1), int64(len(sel.files)), "reading files")
+		if done := i + 1; done%often == 0 || done == len(sel.files) {
+			s.env.Progress(int64(done), int64(len(sel.files)), "reading files")
+		}
 	}
 	out["files"] = files
 	s.note(lfs, out)

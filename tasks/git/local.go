@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
@@ -76,7 +75,7 @@ func (l *local) open() error {
 }
 
 func (l *local) newStorage() *filesystem.Storage {
-	var files billy.Filesystem = osfs.New(l.gitDir)
+	files := osfs.New(l.gitDir)
 	if l.commonDir != l.gitDir {
 		files = dotgit.NewRepositoryFilesystem(files, osfs.New(l.commonDir))
 	}

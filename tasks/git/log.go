@@ -136,11 +136,11 @@ func (h *history) simplify(c *object.Commit, parents []*object.Commit) (follow [
 		return nil, false, err
 	}
 	for _, p := range parents {
-		print, err := h.prints.of(p.TreeHash, ".")
+		theirs, err := h.prints.of(p.TreeHash, ".")
 		if err != nil {
 			return nil, false, err
 		}
-		if print == own {
+		if theirs == own {
 			return []*object.Commit{p}, false, nil
 		}
 	}
@@ -171,14 +171,14 @@ type fingerprints struct {
 
 func (f *fingerprints) of(tree plumbing.Hash, dir string) (fingerprint, error) {
 	key := tree.String() + dir
-	if print, ok := f.memo[key]; ok {
-		return print, nil
+	if known, ok := f.memo[key]; ok {
+		return known, nil
 	}
 	t, err := readTree(f.objs, tree)
 	if err != nil {
 		return fingerprint{}, fmt.Errorf("read tree %s: %w", tree, err)
 	}
-	sum, any := sha256.New(), false
+	sum, some := sha256.New(), false
 	for _, e := range t.Entries {
 		name := path.Join(dir, e.Name)
 		var part []byte
@@ -197,14 +197,14 @@ func (f *fingerprints) of(tree plumbing.Hash, dir string) (fingerprint, error) {
 		default:
 			continue
 		}
-		any = true
-		fmt.Fprintf(sum, "%s\x00%o\x00", e.Name, uint32(e.Mode))
+		some = true
+		sum.Write(fmt.Appendf(nil, "%s\x00%o\x00", e.Name, uint32(e.Mode)))
 		sum.Write(part)
 	}
-	var print fingerprint
-	if any {
-		sum.Sum(print[:0])
+	var result fingerprint
+	if some {
+		sum.Sum(result[:0])
 	}
-	f.memo[key] = print
-	return print, nil
+	f.memo[key] = result
+	return result, nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/weir-engine/weir/tasks"
 )
@@ -113,28 +112,4 @@ func (s *session) list(ctx context.Context) (map[string]any, error) {
 		list[i] = item
 	}
 	return map[string]any{"ref": p.ref, "commit_sha": c.Hash.String(), "entries": list}, nil
-}
-
-// lookup gives the entry at a path of a tree, the zero entry if there is none.
-func lookup(objs objects, tree plumbing.Hash, name string) (object.TreeEntry, error) {
-	if name == "." {
-		return object.TreeEntry{Mode: filemode.Dir, Hash: tree}, nil
-	}
-	e := object.TreeEntry{Mode: filemode.Dir, Hash: tree}
-	for part := range strings.SplitSeq(name, "/") {
-		if e.Mode != filemode.Dir {
-			return object.TreeEntry{}, nil
-		}
-		t, err := readTree(objs, e.Hash)
-		if err != nil {
-			return object.TreeEntry{}, err
-		}
-		e = object.TreeEntry{}
-		for _, next := range t.Entries {
-			if next.Name == part {
-				e = next
-			}
-		}
-	}
-	return e, nil
 }
