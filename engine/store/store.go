@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const (
@@ -82,10 +83,30 @@ func (s *Store) open(ctx context.Context, key MasterKey) error {
 		return err
 	}
 	s.db = db
-	if err := s.migrate(ctx); err != nil {
+	if err := whileBusy(ctx, func() error { return s.migrate(ctx) }); err != nil {
 		return err
 	}
 	return s.openKeys(ctx, key)
+}
+
+// whileBusy repeats what another process is in the way of, for as long as
+// busyTimeout. SQLite waits by itself, except for the change of a new file to a
+// write-ahead log: there it fails at once if another process changes it too.
+func whileBusy(ctx context.Context, do func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, busyTimeout)
+	defer cancel()
+	for {
+		err := do()
+		var fault *sqlite.Error
+		if !errors.As(err, &fault) || fault.Code()&0xff != sqlite3.SQLITE_BUSY {
+			return err
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // maxConnections bounds how many reads go on at once, beside one write.
