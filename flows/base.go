@@ -192,14 +192,17 @@ func (r *runtime) unpack(L *lua.LState) int {
 	if to < from {
 		return 0
 	}
-	if n := to - from + 1; n <= 0 || n > maxRegistrySize-registrySize {
+	n := to - from + 1
+	if n <= 0 || n > outerStack/2 {
 		r.fail(L, "unpack: too many results")
 	}
-	reserve(L, to-from+1)
+	r.take(L, n*slotBytes)
+	r.meter.work(n * bytesPerStep / 4)
+	reserve(L, n)
 	for i := from; i <= to; i++ {
 		L.Push(t.RawGetInt(i))
 	}
-	return to - from + 1
+	return n
 }
 
 func (r *runtime) toString(L *lua.LState) int {

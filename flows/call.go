@@ -58,14 +58,14 @@ func (r *runtime) apiFunction(name string) lua.LGFunction {
 }
 
 // apiValue gives the libraries and values of the environment.
-func (r *runtime) apiValue(name string) lua.LValue {
+func (r *runtime) apiValue(L *lua.LState, name string) lua.LValue {
 	switch name {
 	case "input":
 		input := r.cfg.Input
 		if input == nil {
 			input = map[string]any{}
 		}
-		return r.toLua(r.main0, input)
+		return r.toLua(L, input)
 	case "null":
 		return r.null()
 	case "log":
@@ -173,6 +173,8 @@ func (r *runtime) start(L *lua.LState, kind engine.CallKind, function string) in
 	c.Inputs = r.inputs(L, 2, describeCall(c))
 	returnErrors := false
 	c.Options, returnErrors = r.options(L, 3, describeCall(c))
+	r.held += treeSize(c.Inputs)
+	defer func() { r.held -= treeSize(c.Inputs) }()
 	reply := r.call(L, c)
 	if len(reply.Executions) != 1 {
 		r.wrongReply(L, c)
@@ -427,7 +429,7 @@ func (r *runtime) logger(level engine.Level) lua.LGFunction {
 func (r *runtime) emit(L *lua.LState, e engine.Event) {
 	e.Where = r.where(1)
 	e.Message = strings.ToValidUTF8(e.Message, "\uFFFD")
-	r.take(L, len(e.Message))
+	r.meter.work(len(e.Message) + stepsPerEvent*bytesPerStep)
 	r.cfg.Host.Emit(e)
 }
 

@@ -90,7 +90,7 @@ func (r *runtime) decimalMethods(set func(string, lua.LGFunction)) {
 		set(name, func(L *lua.LState) int {
 			x, y, d := r.checkDecimal(L, 1), r.checkDecimal(L, 2), &number{}
 			if _, err := op(&d.Decimal, &x.Decimal, &y.Decimal); err != nil {
-				r.fail(L, "decimal: %s %s %s: %s", x, decimalOperator(name), y, err.Error())
+				r.fail(L, "decimal: the result of %s is not a decimal of at most %d digits (%s)", decimalOperator(name), maxDigits, err.Error())
 			}
 			r.meter.work(maxDigits)
 			L.Push(r.userdata(d, kindDecimal))

@@ -128,6 +128,7 @@ func (r *runtime) decodeValue(L *lua.LState, d *json.Decoder, depth int) (lua.LV
 	r.take(L, tableBytes)
 	if delim == '[' {
 		t := r.newArray(0)
+		L.Push(t) // where the census finds it
 		for n := 0; d.More(); n++ {
 			v, err := r.decodeValue(L, d, depth+1)
 			if err != nil {
@@ -139,10 +140,12 @@ func (r *runtime) decodeValue(L *lua.LState, d *json.Decoder, depth int) (lua.LV
 			r.take(L, slotBytes)
 			t.Append(v)
 		}
+		L.Pop(1)
 		_, err = d.Token()
 		return t, err
 	}
 	t := r.newObject(0)
+	L.Push(t)
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
@@ -155,6 +158,7 @@ func (r *runtime) decodeValue(L *lua.LState, d *json.Decoder, depth int) (lua.LV
 		r.take(L, keyBytes+slotBytes)
 		t.RawSetString(key.(string), v)
 	}
+	L.Pop(1)
 	_, err = d.Token()
 	return t, err
 }

@@ -89,7 +89,7 @@ const (
 )
 
 func tooDeep() *engine.Error {
-	return withHint(newError(engine.Limit, "stack overflow: the flow's functions call each other too deeply"),
+	return withHint(newError(engine.Limit, "stack overflow: calls are nested too deeply or pass too many values"),
 		"look for an endless recursion")
 }
 

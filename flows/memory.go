@@ -17,8 +17,8 @@ import (
 //   - An upper bound: each instruction is charged bytesPerInstruction, and every
 //     operation that may take more in one go (joining texts, filling a list, the
 //     functions of the library) is charged what it takes, before it takes it.
-//   - When the bound reaches the limit, a census walks through all that the script
-//     can reach and adds it up. The bound starts again from there. Only if the
+//   - Whenever that sum has grown by half of the limit, a census walks through all
+//     that the script can reach and adds it up, and the sum starts again. Only if the
 //     census finds that too much is really in use, the run ends.
 //
 // A script that allocates a lot but keeps little is thus never stopped, and one
@@ -29,10 +29,10 @@ const (
 	stringBytes = 32
 	slotBytes   = 24  // of a list
 	keyBytes    = 160 // of an object, with the order that the library keeps
+	hashBytes   = 600 // of an object that has any key
 	tableBytes  = 192
 	threadBytes = 12 << 10
-	frameBytes  = 1 << 10 // a call, with the Go stack below it
-	yamlFactor  = 24      // bytes of a tree for each byte of YAML
+	yamlFactor  = 24 // bytes of a tree for each byte of YAML
 )
 
 // tableBook remembers what a table takes beyond what is seen in it: the library
@@ -209,13 +209,12 @@ type census struct {
 	run   *runtime
 	limit int64
 	total int64
-	seen  map[any]struct{}
-	texts map[*byte]struct{} // long ones, which many values may share
-	open  []lua.LValue       // found, not yet looked into
+	seen  map[unsafe.Pointer]struct{} // identities, never read through
+	open  []lua.LValue                // found, not yet looked into
 }
 
 func (r *runtime) census(limit int64) int64 {
-	c := &census{run: r, limit: limit, seen: map[any]struct{}{}, texts: map[*byte]struct{}{}}
+	c := &census{run: r, limit: limit, total: r.held, seen: map[unsafe.Pointer]struct{}{}}
 	c.value(r.main0.G.Global)
 	if r.output != nil {
 		c.value(r.output)
@@ -242,6 +241,7 @@ func (r *runtime) census(limit int64) int64 {
 }
 
 func (c *census) branch(b *branch) {
+	c.total += threadBytes
 	for _, t := range b.threads {
 		c.thread(t)
 	}
@@ -261,21 +261,33 @@ func (c *census) value(v lua.LValue) {
 	switch v := v.(type) {
 	case lua.LString:
 		c.text(string(v))
-	case *lua.LTable, *lua.LFunction, *lua.LUserData:
-		if _, ok := c.seen[v]; !ok {
-			c.seen[v] = struct{}{}
-			c.open = append(c.open, v)
-		}
+	case *lua.LTable:
+		c.visit(unsafe.Pointer(v), v)
+	case *lua.LFunction:
+		c.visit(unsafe.Pointer(v), v)
+	case *lua.LUserData:
+		c.visit(unsafe.Pointer(v), v)
 	}
+}
+
+func (c *census) visit(p unsafe.Pointer, v lua.LValue) {
+	if c.first(p) {
+		c.open = append(c.open, v)
+	}
+}
+
+// first tells whether p has not been seen before.
+func (c *census) first(p unsafe.Pointer) bool {
+	before := len(c.seen)
+	c.seen[p] = struct{}{}
+	return len(c.seen) > before
 }
 
 func (c *census) text(s string) {
 	if len(s) > 64 {
-		p := unsafe.StringData(s) //nolint:gosec // an identity, never read through
-		if _, ok := c.texts[p]; ok {
+		if !c.first(unsafe.Pointer(unsafe.StringData(s))) {
 			return
 		}
-		c.texts[p] = struct{}{}
 	}
 	c.total += int64(len(s)) + stringBytes
 }
@@ -290,8 +302,7 @@ func (c *census) lookInto(v lua.LValue) {
 			if u == nil {
 				continue
 			}
-			if _, ok := c.seen[u]; !ok {
-				c.seen[u] = struct{}{}
+			if c.first(unsafe.Pointer(u)) {
 				c.total += 2 * stringBytes
 				c.value(u.Value())
 			}
@@ -309,7 +320,9 @@ func (c *census) lookInto(v lua.LValue) {
 			}
 			c.total += treeSize(u.Output)
 		case *engine.Error:
-			c.total += int64(len(u.Message) + len(u.Traceback))
+			for e := u; e != nil; e = e.Cause {
+				c.total += int64(len(e.Message)+len(e.Traceback)) + treeSize(e.Value)
+			}
 		}
 	}
 }
@@ -340,17 +353,18 @@ func (c *census) table(t *lua.LTable) {
 		}
 		c.value(v)
 	})
-	c.total += int64(keys) * keyBytes
+	if keys > 0 {
+		c.total += max(hashBytes, int64(keys)*keyBytes)
+	}
 }
 
 // thread counts all registers of a thread. The library shows those of the
 // innermost function only, but takes any number for the index of a local variable,
 // also one far below the first.
 func (c *census) thread(t *lua.LState) {
-	if _, ok := c.seen[t]; ok || t.IsClosed() {
+	if t.IsClosed() || !c.first(unsafe.Pointer(t)) {
 		return
 	}
-	c.seen[t] = struct{}{}
 	c.total += threadBytes
 	dbg, ok := t.GetStack(0)
 	if !ok {

@@ -14,9 +14,9 @@ type Limits struct {
 	// 200,000,000, which is 5 to 20 seconds of pure computing. Work inside
 	// functions of the library (patterns, long strings) is counted in the same unit.
 	Instructions int64
-	// Memory in bytes that values of the script may take at a time, as counted
-	// by the sandbox; 0 means 128 MiB. The Go heap may hold up to about twice as
-	// much before garbage is collected.
+	// Memory in bytes that the values of the script may take, as counted by the
+	// sandbox; 0 means 128 MiB. The count runs behind by half of that at most,
+	// and the Go heap holds garbage as well until it is collected.
 	Memory int64
 }
 
@@ -24,13 +24,23 @@ const (
 	defaultInstructions = 200_000_000
 	defaultMemory       = 128 << 20
 	deferInstructions   = 10_000_000 // of all deferred functions together
+	deferMemory         = 16 << 20   // in addition
+	maxDeferred         = 1000       // functions
 	deferTime           = 30 * time.Second
 
 	// slice is how many instructions may pass before cancellation is noticed.
 	slice = 64
 	// bytesPerInstruction is charged for every instruction, since the sandbox
 	// does not see what a single one allocates. See memory.go.
-	bytesPerInstruction = 512
+	bytesPerInstruction = 192
+	// bytesPerCapture is charged instead for each variable that a function of the
+	// program captures, where that is more: making a function takes 72 bytes for
+	// each of them, and needs 5 instructions to be made again and again.
+	bytesPerCapture = 16
+	// stepsPerThread is what a protected call or a coroutine costs.
+	stepsPerThread = 100
+	// stepsPerEvent is what a log line or a progress report costs.
+	stepsPerEvent = 100
 	// bytesPerStep is the length of text that a library function works through
 	// in about the time of one instruction.
 	bytesPerStep = 32
@@ -41,15 +51,16 @@ const (
 // and no hook, and a closed channel ends the script.
 type meter struct {
 	run    *runtime
+	rate   int64 // bytes for each instruction
 	slice  int   // instructions until the next look at everything else
 	left   int64 // instructions, without those of the slice
-	used   int64 // bytes, an upper bound since the last census
+	since  int64 // bytes charged since the last census
 	max    int64 // bytes
 	closed chan struct{}
 }
 
 func newMeter(r *runtime, l Limits) *meter {
-	m := &meter{run: r, left: l.Instructions, max: l.Memory, closed: make(chan struct{})}
+	m := &meter{run: r, rate: bytesPerInstruction, left: l.Instructions, max: l.Memory, closed: make(chan struct{})}
 	if m.left <= 0 {
 		m.left = defaultInstructions
 	}
@@ -83,7 +94,7 @@ func (m *meter) refill() <-chan struct{} {
 		return m.closed
 	}
 	m.left -= slice
-	if !m.take(slice * bytesPerInstruction) {
+	if !m.take(slice * m.rate) {
 		return m.closed
 	}
 	m.slice = slice - 1
@@ -93,13 +104,14 @@ func (m *meter) refill() <-chan struct{} {
 // take accounts for bytes that the script is about to get. It reports false, and
 // stops the run, if that is more than the run may have.
 func (m *meter) take(bytes int64) bool {
-	if m.used += bytes; m.used <= m.max {
+	if m.run.fatal != nil {
+		return false
+	}
+	if m.since += bytes; m.since <= m.max/2 {
 		return true
 	}
-	if bytes <= m.max {
-		m.used = bytes + m.run.census(m.max-bytes)
-	}
-	if m.used <= m.max-m.max/8 {
+	if bytes <= m.max && bytes+m.run.census(m.max-bytes) <= m.max {
+		m.since = bytes
 		return true
 	}
 	m.run.stop(withHint(newError(engine.Limit, "the flow needs more than its %s of memory", size(m.max)),
@@ -113,8 +125,13 @@ func (m *meter) work(n int) { m.left -= int64(n) / bytesPerStep }
 // step accounts for one unit of work, and reports false when the run is over.
 func (m *meter) step() bool { return m.Done() == nil }
 
-// grant replaces what is left, for the deferred functions.
-func (m *meter) grant(instructions int64) { m.left, m.slice = instructions, -1 }
+// admit adjusts the meter to a program that is about to run.
+func (m *meter) admit(p *Program) { m.rate = max(m.rate, int64(p.captures)*bytesPerCapture) }
+
+// grant gives the deferred functions something of their own to consume.
+func (m *meter) grant(instructions, bytes int64) {
+	m.left, m.slice, m.max = instructions, -1, m.max+bytes
+}
 
 // Err is asked after Done gave a closed channel.
 func (m *meter) Err() error {

@@ -12,7 +12,7 @@ import (
 	"github.com/weir-engine/weir/engine"
 )
 
-// maxBranches is how many functions one parallel may run.
+// maxBranches is how many functions may run side by side in one run.
 const maxBranches = 10_000
 
 // fork is one function of a parallel.
@@ -71,9 +71,12 @@ func (r *runtime) branchFunctions(L *lua.LState) []*lua.LFunction {
 			args = append(args, t.RawGetInt(i))
 		}
 	}
-	if len(args) > maxBranches {
-		r.fail(L, "parallel: %d functions; at most %d are possible", len(args), maxBranches)
+	if len(args)+len(r.branches) > maxBranches {
+		r.stop(withHint(newError(engine.Limit, "parallel: more than %d functions side by side", maxBranches),
+			"let each function work through a part of the list"))
+		r.die(L)
 	}
+	r.take(L, len(args)*threadBytes)
 	functions := make([]*lua.LFunction, len(args))
 	for i, a := range args {
 		f, ok := a.(*lua.LFunction)
@@ -105,7 +108,14 @@ func (r *runtime) runFork(f *fork, fn *lua.LFunction, ended chan<- struct{}) {
 	r.baton.acquire()
 	defer r.baton.release()
 	r.branch, r.main0.G.CurrentThread = f.branch, r.main0
-	f.values, f.failed = r.protected(r.main0, fn, nil)
+	if r.fatal != nil {
+		f.done = true
+		return
+	}
+	f.values, f.failed = r.protected(fn, nil)
+	if f.failed != nil {
+		f.values = []lua.LValue{f.failed.value}
+	}
 	f.done = true
 }
 
@@ -152,7 +162,7 @@ func (r *runtime) retry(L *lua.LState) int {
 		o.MaxDelay = time.Minute
 	}
 	for try := 1; ; try++ {
-		values, failed := r.protected(L, fn, []lua.LValue{lua.LNumber(try)})
+		values, failed := r.protected(fn, []lua.LValue{lua.LNumber(try)})
 		switch {
 		case failed == nil:
 			return pushAll(L, values)
@@ -167,6 +177,9 @@ func (r *runtime) retry(L *lua.LState) int {
 }
 
 func (r *runtime) deferFunction(L *lua.LState) int {
+	if len(r.branch.deferred) >= maxDeferred {
+		r.fail(L, "defer: more than %d functions", maxDeferred)
+	}
 	r.branch.deferred = append(r.branch.deferred, L.CheckFunction(1))
 	return 0
 }
@@ -185,7 +198,7 @@ func (r *runtime) runDeferred(ctx context.Context, cause *engine.Error) (first *
 	r.branch = r.newBranch("defer")
 	r.branch.deferred = functions
 	r.branches[r.branch] = true
-	r.meter.grant(deferInstructions)
+	r.meter.grant(deferInstructions, deferMemory)
 	var argument lua.LValue = lua.LNil
 	if cause != nil {
 		argument = r.errorValue(cause)
@@ -193,7 +206,7 @@ func (r *runtime) runDeferred(ctx context.Context, cause *engine.Error) (first *
 	for n := len(functions); n > 0; n = len(r.branch.deferred) { // they may defer more
 		fn := r.branch.deferred[n-1]
 		r.branch.deferred = r.branch.deferred[:n-1]
-		_, failed := r.protected(r.main0, fn, []lua.LValue{argument})
+		_, failed := r.protected(fn, []lua.LValue{argument})
 		if failed == nil {
 			continue
 		}
@@ -237,6 +250,7 @@ func (r *runtime) require(L *lua.LState) int {
 	if err != nil {
 		r.raise(L, err.(*engine.Error)) //nolint:errorlint // Compile gives nothing else
 	}
+	r.meter.admit(p)
 	r.take(L, len(reply.Text)*4)
 	b.loading = append(b.loading, name)
 	defer func() { b.loading = b.loading[:len(b.loading)-1] }()

@@ -20,8 +20,9 @@ const (
 // Program is a compiled flow or module. It is immutable: any number of runs may
 // share it at the same time.
 type Program struct {
-	file  string
-	proto *lua.FunctionProto
+	file     string
+	proto    *lua.FunctionProto
+	captures int // variables that one of its functions captures, at most
 }
 
 // File is the name that errors of the program bear.
@@ -41,10 +42,11 @@ func Compile(file string, text []byte) (*Program, error) {
 	if err != nil {
 		return nil, syntaxError(file, text, err)
 	}
-	if line := tooManyUpvalues(proto); line > 0 {
+	p := &Program{file: file, proto: proto}
+	if line := p.inspect(proto); line > 0 {
 		return nil, invalidSource(file, line, fmt.Sprintf("the function uses more than %d outer local variables", maxUpvalues))
 	}
-	return &Program{file: file, proto: proto}, nil
+	return p, nil
 }
 
 // skipShebang blanks a first line that starts with "#", as lua(1) does.
@@ -59,15 +61,24 @@ func skipShebang(text []byte) []byte {
 	return nil
 }
 
-// tooManyUpvalues gives the line of the first function that captures more
-// variables than is allowed, else 0. The limit bounds what one instruction can
-// allocate.
-func tooManyUpvalues(proto *lua.FunctionProto) int {
+// inspect looks through the instructions for what bounds the memory that one of
+// them takes. It gives the line of the first function that captures more variables
+// than is allowed, else 0.
+func (p *Program) inspect(proto *lua.FunctionProto) int {
+	for i, inst := range proto.Code {
+		// A new table without room for keys gets room for 32 with its first one,
+		// which most tables never need; one that has room for 1 grows as it should.
+		if int(inst>>26) == lua.OP_NEWTABLE && inst>>9&0x1ff == 0 {
+			proto.Code[i] = inst | 1<<9
+		}
+	}
 	for _, inner := range proto.FunctionPrototypes {
-		if len(inner.DbgUpvalues) > maxUpvalues {
+		n := len(inner.DbgUpvalues)
+		if n > maxUpvalues {
 			return inner.LineDefined
 		}
-		if line := tooManyUpvalues(inner); line > 0 {
+		p.captures = max(p.captures, n)
+		if line := p.inspect(inner); line > 0 {
 			return line
 		}
 	}

@@ -14,11 +14,19 @@ import (
 // function of a thread in which an error is raised, also of those that live on
 // after pcall has caught it (gopher-lua issue 448). In a thread of its own only
 // functions that really ended are affected.
-func (r *runtime) protected(L *lua.LState, fn lua.LValue, args []lua.LValue) ([]lua.LValue, *failure) {
-	t := r.newThread(L)
+func (r *runtime) protected(fn lua.LValue, args []lua.LValue) ([]lua.LValue, *failure) {
+	t := r.newThread(r.stack())
+	if t == nil || !r.meter.take(int64(len(args))*slotBytes) {
+		return nil, &failure{value: lua.LString(r.fatal.Error())}
+	}
 	defer t.Close()
 	defer r.enter(t)()
+	if len(args) >= t.Options.RegistryMaxSize {
+		r.stop(tooDeep())
+		return nil, &failure{value: lua.LString(r.fatal.Error())}
+	}
 	t.Push(fn)
+	reserve(t, len(args))
 	for _, a := range args {
 		t.Push(a)
 	}
@@ -55,21 +63,37 @@ func (r *runtime) failed(err error) *failure {
 	return &failure{value: e.Object, traceback: cleanTrace(e.StackTrace)}
 }
 
-// newThread makes a thread that counts on the same meter. The library would derive
-// a context for it, which would not count.
-func (r *runtime) newThread(L *lua.LState) *lua.LState {
+// newThread makes a thread that counts on the meter of the run, with room for that
+// many values. It gives nil if the run has to end. The main state has no context,
+// since the library would derive another one from it.
+func (r *runtime) newThread(stack int) *lua.LState {
 	if len(r.branch.threads) >= threadDepth {
 		r.stop(tooDeep())
-		r.die(L)
+		return nil
 	}
-	if !r.meter.take(threadBytes) {
-		r.die(L)
+	bytes := int64(threadBytes)
+	if stack == manyStack {
+		bytes += manyStack * slotBytes * 2 / 3
 	}
-	L.RemoveContext()
-	t, _ := L.NewThread()
-	L.SetContext(r.meter)
+	if !r.meter.take(bytes) {
+		return nil
+	}
+	r.meter.work(stepsPerThread * bytesPerStep)
+	r.main0.Options.RegistryMaxSize = stack
+	t, _ := r.main0.NewThread()
 	t.SetContext(r.meter)
 	return t
+}
+
+// stack is how many values a protected call may have.
+func (r *runtime) stack() int {
+	switch {
+	case r.branch.path != "" || len(r.branch.stack) > 0:
+		return manyStack
+	case len(r.branch.threads) < outerThreads:
+		return outerStack
+	}
+	return nestedStack
 }
 
 // enter makes t the innermost thread of the branch; the function that it gives
@@ -110,8 +134,8 @@ func pushAll(L *lua.LState, values []lua.LValue) int {
 	return len(values)
 }
 
-// reserve makes room for n values. More than the stack may ever hold raises the
-// virtual machine's own error.
+// reserve makes room for n values, which may be more than the stack may hold: then
+// the machine raises its own error.
 func reserve(L *lua.LState, n int) {
 	if n > registrySize/2 {
 		top := L.GetTop()
@@ -122,7 +146,7 @@ func reserve(L *lua.LState, n int) {
 
 func (r *runtime) pcall(L *lua.LState) int {
 	fn := L.CheckAny(1)
-	values, failed := r.protected(L, fn, arguments(L, 2))
+	values, failed := r.protected(fn, arguments(L, 2))
 	if failed == nil {
 		L.Push(lua.LTrue)
 		return 1 + pushAll(L, values)
@@ -139,7 +163,7 @@ func (r *runtime) pcall(L *lua.LState) int {
 // everything; it gets the traceback as its second argument.
 func (r *runtime) xpcall(L *lua.LState) int {
 	fn, handler := L.CheckAny(1), L.CheckFunction(2)
-	values, failed := r.protected(L, fn, arguments(L, 3))
+	values, failed := r.protected(fn, arguments(L, 3))
 	if failed == nil {
 		L.Push(lua.LTrue)
 		return 1 + pushAll(L, values)
@@ -147,7 +171,7 @@ func (r *runtime) xpcall(L *lua.LState) int {
 	if r.fatal != nil {
 		r.die(L)
 	}
-	values, again := r.protected(L, handler, []lua.LValue{failed.value, lua.LString(failed.traceback)})
+	values, again := r.protected(handler, []lua.LValue{failed.value, lua.LString(failed.traceback)})
 	if r.fatal != nil {
 		r.die(L)
 	}
@@ -162,11 +186,14 @@ func (r *runtime) xpcall(L *lua.LState) int {
 // coroutine is a thread of the script. It is a value of its own, not the library's,
 // so that the sandbox knows which ones are in progress.
 type coroutine struct {
-	thread  *lua.LState
-	fn      *lua.LFunction
-	value   *lua.LUserData
-	started bool
-	dead    bool
+	thread *lua.LState
+	fn     *lua.LFunction
+	value  *lua.LUserData
+	dead   bool
+	// yielded tells a yield from a return. last tells that the yield was the tail
+	// call of the coroutine's own function, whose stack is then gone: what it is
+	// resumed with is what it returns.
+	yielded, last bool
 }
 
 func (r *runtime) coCreate(L *lua.LState) int {
@@ -176,7 +203,9 @@ func (r *runtime) coCreate(L *lua.LState) int {
 
 func (r *runtime) newCoroutine(L *lua.LState) *lua.LUserData {
 	co := &coroutine{fn: L.CheckFunction(1)}
-	co.thread = r.newThread(L)
+	if co.thread = r.newThread(manyStack); co.thread == nil {
+		r.die(L)
+	}
 	co.value = r.userdata(co, kindThread)
 	return co.value
 }
@@ -224,8 +253,12 @@ func (r *runtime) resume(L *lua.LState, co *coroutine, args []lua.LValue) ([]lua
 		r.stop(tooDeep())
 		r.die(L)
 	}
+	if co.last {
+		co.dead = true
+		return args, nil
+	}
 	b := r.branch
-	r.active[co], co.started = true, true
+	r.active[co], co.yielded = true, false
 	b.stack = append(b.stack, co)
 	leave := r.enter(co.thread)
 	defer func() {
@@ -233,12 +266,16 @@ func (r *runtime) resume(L *lua.LState, co *coroutine, args []lua.LValue) ([]lua
 		b.stack = b.stack[:len(b.stack)-1]
 		delete(r.active, co)
 	}()
+	r.take(L, len(args)*slotBytes)
+	if len(args) >= manyStack/2 {
+		r.stop(tooDeep())
+		r.die(L)
+	}
 	reserve(co.thread, len(args))
 	r.main0.G.CurrentThread = L // Resume looks at it, and sets it itself
 	state, err, values := L.Resume(co.thread, co.fn, args...)
-	if state != lua.ResumeYield {
-		co.dead = true
-	}
+	co.last = state == lua.ResumeOK && co.yielded
+	co.dead = state != lua.ResumeYield && !co.last
 	if err != nil {
 		f := r.failed(err)
 		if r.fatal != nil {
@@ -260,9 +297,11 @@ func (r *runtime) coYield(L *lua.LState) int {
 	if len(r.branch.stack) == 0 {
 		r.fail(L, "coroutine.yield: not inside of a coroutine")
 	}
-	if L != r.branch.stack[len(r.branch.stack)-1].thread || !directlyResumed() {
+	co := r.branch.stack[len(r.branch.stack)-1]
+	if L != co.thread || !directlyResumed() {
 		r.fail(L, "coroutine.yield: cannot yield across pcall, a metamethod, an iterator or a callback of the library")
 	}
+	co.yielded = true
 	return -1
 }
 

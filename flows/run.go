@@ -76,6 +76,9 @@ type runtime struct {
 	// coroutines that were resumed and have neither yielded nor ended.
 	active map[*coroutine]bool
 	tables tableBook
+	// held are the bytes that functions of the library have in hand where the
+	// census does not find them.
+	held int64
 }
 
 // branch is one line of execution: the flow itself, a branch of parallel, or the
@@ -89,14 +92,24 @@ type branch struct {
 	loaded   map[string]lua.LValue // modules
 	loading  []string              // modules in progress, outermost first
 	deferred []*lua.LFunction
-	values   []lua.LValue // what its function returned
+	values   []lua.LValue // what its function returned or raised
 }
 
 const (
-	registrySize    = 256     // values; a thread starts with this stack
-	maxRegistrySize = 1 << 19 // values; unpack may fill it
-	callDepth       = 2048    // nested calls in one thread
-	threadDepth     = 150     // nested threads: pcall in pcall, coroutine in coroutine
+	registrySize = 256  // values; a thread starts with this stack
+	callDepth    = 2048 // nested calls in one thread
+	threadDepth  = 150  // nested threads: pcall in pcall, coroutine in coroutine
+)
+
+// How many values the stack of a thread may hold. The machine fills it without
+// the sandbox seeing it, so the sum over all threads must be bounded: the outer
+// ones have much, those nested deeper and those of which there may be many have
+// less.
+const (
+	outerThreads = 4
+	outerStack   = 1 << 20
+	nestedStack  = 1 << 15
+	manyStack    = 1 << 14 // of a coroutine, and of a branch
 )
 
 func newRuntime(ctx context.Context, cfg Config, file string) *runtime {
@@ -106,12 +119,11 @@ func newRuntime(ctx context.Context, cfg Config, file string) *runtime {
 	r.main0 = lua.NewState(lua.Options{
 		CallStackSize:       callDepth,
 		RegistrySize:        registrySize,
-		RegistryMaxSize:     maxRegistrySize,
+		RegistryMaxSize:     outerStack,
 		RegistryGrowStep:    256,
 		SkipOpenLibs:        true,
 		MinimizeStackMemory: true,
 	})
-	r.main0.SetContext(r.meter)
 	r.branch = r.newBranch("")
 	r.branches[r.branch] = true
 	r.baton.acquire()
@@ -130,11 +142,11 @@ func (r *runtime) close() {
 
 // main runs the chunk and converts what it returns.
 func (r *runtime) main(p *Program) (any, *engine.Error) {
-	L := r.main0
 	if r.ctx.Err() != nil {
 		return nil, r.interrupted()
 	}
-	values, failure := r.protected(L, r.main0.NewFunctionFromProto(p.proto), nil)
+	r.meter.admit(p)
+	values, failure := r.protected(r.main0.NewFunctionFromProto(p.proto), nil)
 	if failure != nil {
 		return nil, r.describe(failure)
 	}

@@ -59,7 +59,7 @@ func (r *runtime) installGlobals() {
 	meta := r.main0.CreateTable(0, 1)
 	meta.RawSetString("__index", r.function(func(L *lua.LState) int {
 		name := L.CheckString(2)
-		value := r.global(name)
+		value := r.global(L, name)
 		if value == nil {
 			r.undefined(L, name)
 		}
@@ -107,7 +107,7 @@ func globalNames() []string {
 }
 
 // global makes what a name of the environment stands for, or gives nil.
-func (r *runtime) global(name string) lua.LValue {
+func (r *runtime) global(L *lua.LState, name string) lua.LValue {
 	if f := r.baseFunction(name); f != nil {
 		return r.function(f)
 	}
@@ -127,7 +127,7 @@ func (r *runtime) global(name string) lua.LValue {
 	case "_VERSION":
 		return lua.LString(lua.LuaVersion)
 	}
-	return r.apiValue(name)
+	return r.apiValue(L, name)
 }
 
 // entry is a function of a library.

@@ -95,9 +95,10 @@ func (r *runtime) stringByte(L *lua.LState) int {
 	s := L.CheckString(1)
 	first := L.OptInt(2, 1)
 	from, to := span(len(s), first, L.OptInt(3, first))
-	if to-from > maxRegistrySize/2 {
+	if to-from > outerStack/2 {
 		r.fail(L, "string.byte: too many results")
 	}
+	r.take(L, (to-from)*slotBytes)
 	reserve(L, to-from)
 	for i := from; i < to; i++ {
 		L.Push(lua.LNumber(s[i]))
@@ -220,10 +221,12 @@ type substitution struct {
 	*matcher
 	replace lua.LValue
 	out     strings.Builder
+	held    int64
 }
 
 func (r *runtime) stringGsub(L *lua.LState) int {
 	g := &substitution{matcher: r.newMatcher(L), replace: L.CheckAny(3)}
+	defer func() { r.held -= g.held }()
 	switch v := g.replace.(type) {
 	case lua.LNumber:
 		g.replace = lua.LString(formatNumber(float64(v)))
@@ -274,7 +277,10 @@ func (r *runtime) stringGsub(L *lua.LState) int {
 func (g *substitution) write(s string) {
 	if g.out.Len()+len(s) > g.out.Cap() {
 		g.run.checkLength(g.L, g.out.Len()+len(s))
-		g.run.take(g.L, 2*(g.out.Cap()+len(s)))
+		grown := 2 * (g.out.Cap() + len(s))
+		g.run.take(g.L, grown)
+		g.run.held += int64(grown) - g.held
+		g.held = int64(grown)
 		g.run.meter.work(g.out.Len() + len(s))
 	}
 	g.out.WriteString(s)

@@ -103,23 +103,30 @@ func (r *runtime) tableMaxN(L *lua.LState) int {
 // leaves no half-sorted list. Which comparisons are made depends on the values
 // alone.
 type sorter struct {
-	run    *runtime
-	L      *lua.LState
-	less   *lua.LFunction
-	values []lua.LValue
+	run  *runtime
+	L    *lua.LState
+	less *lua.LFunction
+	list *lua.LTable
+	n    int
 }
 
-func (s *sorter) Len() int      { return len(s.values) }
-func (s *sorter) Swap(i, j int) { s.values[i], s.values[j] = s.values[j], s.values[i] }
+func (s *sorter) Len() int { return s.n }
+
+func (s *sorter) Swap(i, j int) {
+	a, b := s.list.RawGetInt(i+1), s.list.RawGetInt(j+1)
+	s.list.RawSetInt(i+1, b)
+	s.list.RawSetInt(j+1, a)
+}
 
 func (s *sorter) Less(i, j int) bool {
 	s.run.count(s.L)
+	a, b := s.list.RawGetInt(i+1), s.list.RawGetInt(j+1)
 	if s.less == nil {
-		return s.L.LessThan(s.values[i], s.values[j])
+		return s.L.LessThan(a, b)
 	}
 	s.L.Push(s.less)
-	s.L.Push(s.values[i])
-	s.L.Push(s.values[j])
+	s.L.Push(a)
+	s.L.Push(b)
 	s.L.Call(2, 1)
 	less := lua.LVAsBool(s.L.Get(-1))
 	s.L.Pop(1)
@@ -127,16 +134,17 @@ func (s *sorter) Less(i, j int) bool {
 }
 
 func (r *runtime) tableSort(L *lua.LState) int {
-	t, n := L.CheckTable(1), L.CheckTable(1).Len()
-	s := &sorter{run: r, L: L, less: L.OptFunction(2, nil)}
-	r.take(L, n*slotBytes)
-	s.values = make([]lua.LValue, n)
-	for i := range s.values {
-		s.values[i] = t.RawGetInt(i + 1)
+	t := L.CheckTable(1)
+	s := &sorter{run: r, L: L, less: L.OptFunction(2, nil), n: t.Len()}
+	r.take(L, s.n*slotBytes)
+	s.list = L.CreateTable(s.n, 0)
+	L.Push(s.list) // where the census finds it
+	for i := 1; i <= s.n; i++ {
+		s.list.RawSetInt(i, t.RawGetInt(i))
 	}
 	sort.Sort(s)
-	for i, v := range s.values {
-		t.RawSetInt(i+1, v)
+	for i := 1; i <= s.n; i++ {
+		t.RawSetInt(i, s.list.RawGetInt(i))
 	}
 	return 0
 }

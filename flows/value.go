@@ -98,17 +98,21 @@ func (r *runtime) toLuaAt(L *lua.LState, v any, depth int) lua.LValue {
 		}
 		r.take(L, tableBytes+slotBytes*len(v))
 		t := r.newArray(len(v))
+		L.Push(t) // where the census finds it
 		for _, e := range v {
 			t.Append(r.toLuaAt(L, e, depth+1))
 		}
+		L.Pop(1)
 		return t
 	case map[string]any:
 		r.take(L, tableBytes+(keyBytes+slotBytes)*len(v))
 		t := r.newObject(len(v))
+		L.Push(t)
 		for _, k := range sortedKeys(v) {
 			r.take(L, len(k))
 			t.RawSetString(k, r.toLuaAt(L, v[k], depth+1))
 		}
+		L.Pop(1)
 		return t
 	}
 	r.raise(L, newError(engine.Internal, "a value of the Go type %T cannot be given to a flow", v))
@@ -155,6 +159,7 @@ func (e *refusal) Error() string { return e.path + " " + e.problem }
 type outward struct {
 	run    *runtime
 	inside map[*lua.LTable]bool
+	size   int64 // bytes of the tree so far
 }
 
 // fromLua makes the tree of values of a Lua value. The error is a *refusal that
@@ -204,10 +209,8 @@ func refuse(p *path, format string, args ...any) error {
 }
 
 func (o *outward) value(v lua.LValue, p *path) (any, error) {
-	// A table that is reached in many ways is converted many times, so that even
-	// a small value may grow without bound here.
-	if !o.run.meter.step() || !o.run.meter.take(slotBytes) {
-		return nil, o.run.meter.Err()
+	if err := o.grow(slotBytes); err != nil {
+		return nil, err
 	}
 	switch v := v.(type) {
 	case *lua.LNilType:
@@ -253,10 +256,21 @@ func (o *outward) text(s string, p *path) (any, error) {
 	if !utf8.ValidString(s) {
 		return nil, refuse(p, "is a text that is not valid UTF-8; use base64.encode for binary data")
 	}
-	if !o.run.meter.take(int64(len(s))) {
-		return nil, o.run.meter.Err()
+	return s, o.grow(len(s))
+}
+
+// grow accounts for a part of the tree. A table that is reached in many ways is
+// converted many times, so that even a small value may become an endless tree.
+func (o *outward) grow(bytes int) error {
+	m := o.run.meter
+	if o.size += int64(bytes); o.size > m.max/2 {
+		o.run.stop(withHint(newError(engine.Limit, "a value of more than %s", size(m.max/2)),
+			"hand on less at a time, or let a task write to a file"))
 	}
-	return s, nil
+	if !m.step() || !m.take(int64(bytes)) {
+		return m.Err()
+	}
+	return nil
 }
 
 func (o *outward) table(t *lua.LTable, p *path) (any, error) {
@@ -271,6 +285,9 @@ func (o *outward) table(t *lua.LTable, p *path) (any, error) {
 	}
 	o.inside[t] = true
 	defer delete(o.inside, t)
+	if err := o.grow(tableBytes); err != nil {
+		return nil, err
+	}
 	marked := t.Metatable == lua.LValue(o.run.kinds.array)
 	if first, _ := t.Next(lua.LNil); first == lua.LNil {
 		if marked {
