@@ -184,9 +184,9 @@ sleep("1h")`)
 	r.waitFor(t, "ready")
 	r.signal(t)
 	r.waitFor(t, "the password is ***")
-	code, _ := r.interrupt(t)
-	if code != -1 { // ended by the signal
-		t.Errorf("got exit code %d, want none", code)
+	code, told := r.interrupt(t)
+	if code != exitCancelled || strings.Contains(told, "error: ") {
+		t.Errorf("got exit code %d, want %d at once:\n%s", code, exitCancelled, told)
 	}
 }
 

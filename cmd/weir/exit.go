@@ -70,12 +70,13 @@ func exitCode(err error) int {
 // printError tells the user of an error: what, where, and on lines of their own
 // the hint, the Lua traceback and the failures beneath it.
 func (a *app) printError(err error) {
-	a.say("error: %v", err)
 	var failure *engine.Error
 	if errors.As(err, &failure) {
+		a.say("error: %s", strings.Replace(err.Error(), failure.Error(), shortened(failure), 1))
 		a.printFailure(failure)
 		return
 	}
+	a.say("error: %v", err)
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) && hinted.Hint() != "" {
 		a.say("hint: %s", hinted.Hint())
@@ -84,6 +85,23 @@ func (a *app) printError(err error) {
 	if errors.As(err, &read) && read.Hint != "" {
 		a.say("hint: %s", read.Hint)
 	}
+}
+
+// shortened leaves out the middle of a failure that came up through many flows.
+func shortened(failure *engine.Error) string {
+	const most = 4
+	last, flows := failure, 1
+	for ; last.Cause != nil; flows++ {
+		last = last.Cause
+	}
+	if flows <= most {
+		return failure.Error()
+	}
+	first, ok := strings.CutSuffix(failure.Error(), failure.Cause.Error())
+	if !ok {
+		return failure.Error()
+	}
+	return fmt.Sprintf("%s(%d more flows): %s", first, flows-2, last)
 }
 
 func (a *app) printFailure(failure *engine.Error) {

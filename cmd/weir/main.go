@@ -16,9 +16,15 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal cancels; after it a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals // whoever asks twice does not want to wait
+		os.Exit(exitCancelled)
+	}()
 	code := execute(ctx, os.Args[1:], process{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		getenv: os.Getenv, home: os.UserHomeDir,
@@ -27,7 +33,6 @@ func main() {
 			return ok && term.IsTerminal(int(file.Fd()))
 		},
 	})
-	stop()
 	os.Exit(code)
 }
 

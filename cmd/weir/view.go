@@ -69,7 +69,11 @@ func (v *view) log(e engine.Event) {
 	if v.quiet && e.Level != engine.Warn && e.Level != engine.Fault {
 		return
 	}
-	v.line(e.Time, string(e.Level), e.Message+fields(e.Fields))
+	text := e.Message + fields(e.Fields)
+	if e.Level == engine.Fault && e.Where != "" {
+		text += " (" + e.Where + ")"
+	}
+	v.line(e.Time, string(e.Level), text)
 }
 
 // fields gives " key=value" for each field, sorted by key.
@@ -149,8 +153,8 @@ func (v *view) progress(e engine.Event) {
 	}
 	bar := v.running[e.Execution]
 	if bar == nil {
-		bar = v.bars.AddBar(e.Total,
-			mpb.PrependDecorators(decor.Name(v.names[e.Execution]+" ")),
+		bar = v.bars.AddBar(e.Total, mpb.BarRemoveOnComplete(),
+			mpb.PrependDecorators(decor.Name(v.names[e.Execution], decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(decor.CurrentNoUnit("%d"), decor.Name(" "+e.Message)))
 		v.running[e.Execution] = bar
 	}

@@ -175,6 +175,7 @@ func (h *host) runFlow(ctx context.Context, e engine.Execution, call engine.Call
 	if h.depth+1 >= MaxDepth {
 		return h.tree.end(e, nil, &engine.Error{
 			Kind: engine.Limit, Where: call.Where, Message: fmt.Sprintf("flows call flows more than %d deep", MaxDepth),
+			Hint: "look for a flow that runs itself",
 		})
 	}
 	file, text, err := load(call.From, call.Name, h.tree.config.FlowDirs)
