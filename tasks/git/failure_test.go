@@ -303,8 +303,12 @@ func TestMachineIdentity(t *testing.T) {
 		".gitconfig":       "[credential]\n\thelper = store\n",
 		".git-credentials": store + "\n",
 	})
-	if _, err := taskstest.NewExecution(t).Run(t.Context(), t, machine, overTLS); err != nil {
+	e := taskstest.NewExecution(t)
+	if _, err := e.Run(t.Context(), t, machine, overTLS); err != nil {
 		t.Errorf("with git's credential helper: %v", err)
+	}
+	if !e.Masked(password) {
+		t.Error("what git's credential helper gave is not masked")
 	}
 	_, err = taskstest.NewExecution(t).Run(t.Context(), t, git.New(git.Config{Home: home, Program: "no-such-git"}), overTLS)
 	wantError(t, err, tasks.Denied, "wants credentials")

@@ -21,6 +21,8 @@ type Execution struct {
 	root *os.Root
 	mu   sync.Mutex
 	said []string
+
+	masked []secret.Value
 }
 
 // NewExecution makes an execution with an empty files directory, which ends with
@@ -47,7 +49,11 @@ func (e *Execution) Env() tasks.Env {
 		Files:    e.root,
 		Progress: func(_, _ int64, message string) { e.say(message) },
 		Warn:     func(message string) { e.say(message) },
-		Mask:     func(...secret.Value) {},
+		Mask: func(found ...secret.Value) {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.masked = append(e.masked, found...)
+		},
 	}
 }
 
@@ -65,6 +71,13 @@ func (e *Execution) Said() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.said)
+}
+
+// Masked tells whether the driver had this text masked.
+func (e *Execution) Masked(text string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.ContainsFunc(e.masked, secret.New(text).Equal)
 }
 
 // Run opens a session, performs its operation and closes it.
