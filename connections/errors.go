@@ -2,6 +2,7 @@ package connections
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,13 @@ func (e *NotFoundError) Hint() string {
 	switch {
 	case e.Nearest != "":
 		return "did you mean " + strconv.Quote(e.Nearest) + "?"
+	}
+	for _, p := range e.Unread { // the file that is named like it
+		if base := filepath.Base(p.Pos.File); strings.TrimSuffix(base, filepath.Ext(base)) == e.Name {
+			return "it may be in a file that cannot be read: " + p.String()
+		}
+	}
+	switch {
 	case len(e.Unread) == 1:
 		return "it may be in a file that cannot be read: " + e.Unread[0].String()
 	case len(e.Unread) > 1:

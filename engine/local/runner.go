@@ -62,7 +62,7 @@ func (r *Runner) Run(ctx context.Context, request engine.Request) (engine.Finish
 	if err != nil {
 		return engine.Finished{}, &engine.Error{Kind: engine.Invalid, Message: "files directory: " + err.Error(), Hint: "it is the directory that tasks read and write files in"}
 	}
-	defer files.Close()
+	defer files.Close() //nolint:errcheck // a directory
 	scope := dispatch.NewScope(files)
 	t := &tree{
 		config: r.config,
