@@ -97,8 +97,8 @@ func (r *runtime) jsonDecode(L *lua.LState) int {
 		}
 		err = errors.New("there is more after the end of the value")
 	}
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errors.New("the text ends before the value does")
 	}
 	var syntax *json.SyntaxError
 	offset := d.InputOffset()

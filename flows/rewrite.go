@@ -131,9 +131,9 @@ func (r *rewriter) concat(e *ast.StringConcatOpExpr) ast.Expr {
 	if text, ok := constantText(operands); ok {
 		return at(&ast.StringExpr{Value: text}, e)
 	}
-	for len(operands) > maxOperands {
-		n := len(operands) - maxOperands
-		operands = append(operands[:n:n], call(opConcat, operands[n:], e))
+	for len(operands) > maxOperands { // from the left, so that no more are on the stack at a time
+		first := call(opConcat, operands[:maxOperands:maxOperands], e)
+		operands = append([]ast.Expr{first}, operands[maxOperands:]...)
 	}
 	return call(opConcat, operands, e)
 }
