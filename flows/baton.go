@@ -10,17 +10,20 @@ type baton struct {
 	queue []chan struct{}
 }
 
-func (b *baton) acquire() {
+func (b *baton) acquire() { <-b.ask() }
+
+// ask queues for the baton; the channel is closed when it is the caller's turn.
+func (b *baton) ask() <-chan struct{} {
 	b.mu.Lock()
-	if !b.held {
-		b.held = true
-		b.mu.Unlock()
-		return
-	}
+	defer b.mu.Unlock()
 	turn := make(chan struct{})
-	b.queue = append(b.queue, turn)
-	b.mu.Unlock()
-	<-turn
+	if b.held {
+		b.queue = append(b.queue, turn)
+		return turn
+	}
+	b.held = true
+	close(turn)
+	return turn
 }
 
 func (b *baton) release() {

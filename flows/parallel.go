@@ -34,7 +34,7 @@ func (r *runtime) parallel(L *lua.LState) int {
 	for i, fn := range functions {
 		forks[i] = &fork{branch: r.newFork(b, i+1)}
 		r.branches[forks[i].branch] = true
-		go r.runFork(forks[i], fn, ended)
+		go r.runFork(forks[i], fn, r.baton.ask(), ended) // asked for here: they start in order
 	}
 	r.await(len(forks), ended)
 	results := r.newArray(len(forks))
@@ -102,10 +102,10 @@ func (r *runtime) newFork(parent *branch, i int) *branch {
 	return b
 }
 
-func (r *runtime) runFork(f *fork, fn *lua.LFunction, ended chan<- struct{}) {
+func (r *runtime) runFork(f *fork, fn *lua.LFunction, turn <-chan struct{}, ended chan<- struct{}) {
 	// The order matters: the baton is passed on before the parent is told.
 	defer func() { ended <- struct{}{} }()
-	r.baton.acquire()
+	<-turn
 	defer r.baton.release()
 	r.branch, r.main0.G.CurrentThread = f.branch, r.main0
 	if r.fatal != nil {

@@ -38,7 +38,12 @@ func Compile(file string, text []byte) (*Program, error) {
 	if err != nil {
 		return nil, syntaxError(file, text, err)
 	}
-	proto, err := lua.Compile(rewrite(chunk), file)
+	rewriter := &rewriter{}
+	chunk = rewriter.block(chunk)
+	if rewriter.tooDeep > 0 {
+		return nil, invalidSource(file, rewriter.tooDeep, fmt.Sprintf("the syntax is nested more than %d levels deep", maxNesting))
+	}
+	proto, err := lua.Compile(chunk, file)
 	if err != nil {
 		return nil, syntaxError(file, text, err)
 	}

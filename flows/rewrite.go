@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,17 +20,28 @@ const (
 )
 
 const (
-	maxOperands = 50 // of one call that stands for an operator; longer chains are nested
-	smallIndex  = 64 // a constant index up to this one cannot take much
+	maxOperands = 50   // of one call that stands for an operator; longer chains are nested
+	smallIndex  = 64   // a constant index up to this one cannot take much
+	maxNesting  = 1000 // of the syntax; the compiler takes quadratic time in it
 )
 
 // rewriter replaces operations in a syntax tree, in place.
-type rewriter struct{ temporaries int }
-
-func rewrite(chunk []ast.Stmt) []ast.Stmt {
-	r := &rewriter{}
-	return r.block(chunk)
+type rewriter struct {
+	temporaries int
+	depth       int
+	tooDeep     int // the line where the syntax is nested too deeply, or 0
 }
+
+// enter goes one level down, and reports false if that is too deep.
+func (r *rewriter) enter(at ast.PositionHolder) bool {
+	r.depth++
+	if r.depth > maxNesting && r.tooDeep == 0 {
+		r.tooDeep = max(at.Line(), 1)
+	}
+	return r.tooDeep == 0
+}
+
+func (r *rewriter) leave() { r.depth-- }
 
 func (r *rewriter) block(stmts []ast.Stmt) []ast.Stmt {
 	for i, s := range stmts {
@@ -39,6 +51,10 @@ func (r *rewriter) block(stmts []ast.Stmt) []ast.Stmt {
 }
 
 func (r *rewriter) stmt(stmt ast.Stmt) ast.Stmt {
+	defer r.leave()
+	if !r.enter(stmt) {
+		return stmt
+	}
 	switch s := stmt.(type) {
 	case *ast.AssignStmt:
 		return r.assign(s)
@@ -82,6 +98,10 @@ func (r *rewriter) exprs(list []ast.Expr) {
 }
 
 func (r *rewriter) expr(expr ast.Expr) ast.Expr {
+	defer r.leave()
+	if !r.enter(expr) {
+		return expr
+	}
 	switch e := expr.(type) {
 	case *ast.StringConcatOpExpr:
 		return r.concat(e)
@@ -131,9 +151,12 @@ func (r *rewriter) concat(e *ast.StringConcatOpExpr) ast.Expr {
 	if text, ok := constantText(operands); ok {
 		return at(&ast.StringExpr{Value: text}, e)
 	}
-	for len(operands) > maxOperands { // from the left, so that no more are on the stack at a time
-		first := call(opConcat, operands[:maxOperands:maxOperands], e)
-		operands = append([]ast.Expr{first}, operands[maxOperands:]...)
+	for len(operands) > maxOperands {
+		var groups []ast.Expr
+		for group := range slices.Chunk(operands, maxOperands) {
+			groups = append(groups, call(opConcat, group, e))
+		}
+		operands = groups
 	}
 	return call(opConcat, operands, e)
 }

@@ -122,7 +122,10 @@ func TestSyntaxErrors(t *testing.T) {
 		strings.Repeat("(", 1<<20) + "": "",
 		strings.Repeat("x", 2<<20):      "flow.lua: the file has 2097152 bytes, at most 1048576 are allowed",
 		"\xff\xfe":                      "",
-		"local " + strings.TrimSuffix(strings.Repeat("a,", 300), ","): "",
+		"return " + strings.Repeat("- ", 1e5) + "1":                       "flow.lua:1: the syntax is nested more than 1000 levels deep",
+		strings.Repeat("if a then ", 2000) + strings.Repeat("end ", 2000): "flow.lua:1: the syntax is nested more than 1000 levels deep",
+		"return " + strings.Repeat("{", 2000) + strings.Repeat("}", 2000): "flow.lua:1: the syntax is nested more than 1000 levels deep",
+		"local " + strings.TrimSuffix(strings.Repeat("a,", 300), ","):     "",
 	} {
 		_, err := flows.Compile("flow.lua", []byte(text))
 		var e *engine.Error
