@@ -302,7 +302,7 @@ func TestDeferredFunctionsRunAfterCancellation(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = flows.Run(ctx, p, flows.Config{Host: h})
-	if e, ok := err.(*engine.Error); !ok || e.Kind != engine.Canceled { //nolint:errorlint // the contract of Run
+	if e := asError(t, err); e.Kind != engine.Canceled {
 		t.Errorf("got %v", err)
 	}
 	if d := cmp.Diff([]string{"info: cancelledtrue"}, h.logged()); d != "" {
@@ -326,7 +326,7 @@ func TestADeadlineIsATimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = flows.Run(ctx, p, flows.Config{Host: &host{}})
-	if e, ok := err.(*engine.Error); !ok || e.Kind != engine.Timeout { //nolint:errorlint // the contract of Run
+	if e := asError(t, err); e.Kind != engine.Timeout {
 		t.Errorf("got %v", err)
 	}
 }

@@ -167,6 +167,14 @@ func (r *runtime) traceback() string {
 	return strings.Join(lines, "\n")
 }
 
+// tracebackOf is traceback for one thread alone.
+func (r *runtime) tracebackOf(t *lua.LState) string {
+	b, threads := r.branch, r.branch.threads
+	b.threads = []*lua.LState{t}
+	defer func() { b.threads = threads }()
+	return r.traceback()
+}
+
 func functionName(name string) string {
 	switch {
 	case name == "main chunk" || name == "":
@@ -179,20 +187,6 @@ func functionName(name string) string {
 		return "coroutine"
 	}
 	return "function " + name
-}
-
-var frame = regexp.MustCompile(`^\s*(\S.*:\d+): in (?:function )?'?([^']*)'?$`)
-
-// cleanTrace makes the virtual machine's traceback look like ours.
-func cleanTrace(trace string) string {
-	var lines []string
-	for line := range strings.Lines(trace) {
-		m := frame.FindStringSubmatch(strings.TrimRight(line, "\n"))
-		if m != nil && len(lines) < maxTrace {
-			lines = append(lines, m[1]+": in "+functionName(m[2]))
-		}
-	}
-	return strings.Join(lines, "\n")
 }
 
 // position is what the virtual machine and error() put before a message.

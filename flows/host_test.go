@@ -143,11 +143,17 @@ func run(t testing.TB, h *host, script string, change ...func(*flows.Config)) (a
 	if err == nil {
 		return out, nil
 	}
+	return nil, asError(t, err)
+}
+
+// asError holds Run to its contract: every error is an *engine.Error.
+func asError(t testing.TB, err error) *engine.Error {
+	t.Helper()
 	var failed *engine.Error
 	if !errors.As(err, &failed) {
 		t.Fatalf("the error is a %T, not an *engine.Error: %v", err, err)
 	}
-	return nil, failed
+	return failed
 }
 
 // eval runs a script that must succeed and gives its output.

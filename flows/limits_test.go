@@ -156,9 +156,9 @@ func TestWhatIsLargeButAllowed(t *testing.T) {
 		`local t = {} for i = 1, 6000 do t[i] = i end return (select("#", pcall(unpack, t)))`:                                          6001,
 		`local t = {("x"):rep(1e5):byte(1, -1)} return #t`:                                                                             100000,
 		`local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end return f(1900)`:                                       1900,
-		`local function f(n) if n == 0 then return 0 end return f(n - 1) end return f(1e5)`:                                            0,
-		`local t = {} for i = 1, 5e4 do t["k" .. i] = 1 t["k" .. i] = nil end local n = 0 for _ in pairs(t) do n = n + 1 end return n`: 0,
-		`local n = 0 for i = 1, 5000 do n = n + #(("x"):rep(1e5)) end return n`:                                                        500000000,
+		`local function f(n) if n == 0 then return 0 end return f(n - 1) end return f(1e4)`:                                            0,
+		`local t = {} for i = 1, 1e4 do t["k" .. i] = 1 t["k" .. i] = nil end local n = 0 for _ in pairs(t) do n = n + 1 end return n`: 0,
+		`local n = 0 for i = 1, 2000 do n = n + #(("x"):rep(1e5)) end return n`:                                                        200000000,
 	} {
 		if got := eval(t, script); got != want {
 			t.Errorf("%s: got %v, want %d", script, got, want)

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"fmt"
 	goruntime "runtime"
 	"strings"
 
@@ -30,9 +31,9 @@ func (r *runtime) protected(fn lua.LValue, args []lua.LValue) ([]lua.LValue, *fa
 	for _, a := range args {
 		t.Push(a)
 	}
-	err := t.PCall(len(args), lua.MultRet, nil)
+	err := run(t, len(args))
 	if err != nil {
-		return nil, r.failed(err)
+		return nil, r.failed(err, r.tracebackOf(t))
 	}
 	values := make([]lua.LValue, t.GetTop())
 	for i := range values {
@@ -41,7 +42,25 @@ func (r *runtime) protected(fn lua.LValue, args []lua.LValue) ([]lua.LValue, *fa
 	return values, nil
 }
 
-func (r *runtime) failed(err error) *failure {
+// run is PCall without the library's traceback: that has a line for every tail call
+// that was ever made, which is gigabytes after an endless tail recursion. It leaves
+// the frames for ours to be read; the thread is of no use afterwards.
+func run(t *lua.LState, args int) (err error) {
+	t.Panic = func(L *lua.LState) { panic(&lua.ApiError{Type: lua.ApiErrorRun, Object: L.Get(-1)}) }
+	defer func() {
+		switch cause := recover().(type) {
+		case nil:
+		case *lua.ApiError:
+			err = cause
+		default:
+			err = &lua.ApiError{Type: lua.ApiErrorPanic, Object: lua.LString(fmt.Sprint(cause))}
+		}
+	}()
+	t.Call(args, lua.MultRet)
+	return nil
+}
+
+func (r *runtime) failed(err error, traceback string) *failure {
 	e, ok := err.(*lua.ApiError) //nolint:errorlint // PCall gives it unwrapped
 	if !ok {
 		r.crashed(err)
@@ -54,13 +73,13 @@ func (r *runtime) failed(err error) *failure {
 		r.crashed(string(text))
 	case isText && (string(text) == stackOverflow || strings.HasSuffix(string(text), registryOverflow)):
 		overflow := tooDeep()
-		overflow.Traceback = cleanTrace(e.StackTrace)
+		overflow.Traceback = traceback
 		overflow.Where, _, _ = strings.Cut(overflow.Traceback, ": in ")
 		r.stop(overflow)
 	case isText:
 		e.Object = lua.LString(scrub(string(text)))
 	}
-	return &failure{value: e.Object, traceback: cleanTrace(e.StackTrace)}
+	return &failure{value: e.Object, traceback: traceback}
 }
 
 // newThread makes a thread that counts on the meter of the run, with room for that
@@ -277,7 +296,7 @@ func (r *runtime) resume(L *lua.LState, co *coroutine, args []lua.LValue) ([]lua
 	co.last = state == lua.ResumeOK && co.yielded
 	co.dead = state != lua.ResumeYield && !co.last
 	if err != nil {
-		f := r.failed(err)
+		f := r.failed(err, "")
 		if r.fatal != nil {
 			r.die(L)
 		}

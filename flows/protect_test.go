@@ -197,8 +197,8 @@ func TestCancellationCannotBeCaught(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = flows.Run(ctx, p, flows.Config{Host: h})
-			e, ok := err.(*engine.Error) //nolint:errorlint // the contract of Run
-			if !ok || e.Kind != engine.Canceled {
+			e := asError(t, err)
+			if e.Kind != engine.Canceled {
 				t.Fatalf("got %v, want kind cancelled", err)
 			}
 			if e.Where != "flow.lua:1" {

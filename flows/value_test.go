@@ -222,7 +222,7 @@ func FuzzValuesSurviveTheWayThroughLua(f *testing.F) {
 		}
 		out, err := flows.Run(t.Context(), p, flows.Config{Host: &host{}, Input: map[string]any{"v": v}})
 		if err != nil {
-			e := err.(*engine.Error) //nolint:errorlint // the contract of Run
+			e := asError(t, err)
 			if e.Kind == engine.Internal {
 				t.Fatalf("%q: %v\n%s", text, e, e.Traceback)
 			}
