@@ -54,7 +54,7 @@ func reason(err error) error {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return fail(engine.Permanent, "restore the directory from a backup", "%s is damaged, or no store: %v", fileName, err)
 	case sqlite3.SQLITE_IOERR:
-		return fail(engine.Unavailable, "look at the disk and at limits on file sizes; nothing was changed", "the disk failed: %v", err)
+		return fail(engine.Unavailable, "see whether the disk is full or broken, and at limits on file sizes; nothing was changed", "the disk failed: %v", err)
 	}
 	return err
 }

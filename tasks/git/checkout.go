@@ -75,6 +75,12 @@ func openDir(files *os.Root, name string) (*os.Root, error) {
 }
 
 func badPath(name string, cause error) error {
+	if name == "" {
+		return &tasks.Error{
+			Kind: tasks.Invalid, Input: "files_path", Message: "files_path is empty",
+			Hint: "name a directory in the files directory; . is that directory itself",
+		}
+	}
 	return &tasks.Error{
 		Kind: tasks.Invalid, Input: "files_path", Err: cause,
 		Message: fmt.Sprintf("files_path %q leads out of the files directory", name),
