@@ -11,9 +11,8 @@ import (
 	"github.com/weir-engine/weir/engine"
 )
 
-// baseFunction gives the functions that Lua has without a library's name, and the
-// operators that the rewriter made calls of.
-func (r *runtime) baseFunction(name string) lua.LGFunction {
+// operator gives the operators that the rewriter made calls of.
+func (r *runtime) operator(name string) lua.LGFunction {
 	switch name {
 	case opConcat:
 		return r.concat
@@ -21,6 +20,13 @@ func (r *runtime) baseFunction(name string) lua.LGFunction {
 		return r.set
 	case opFields:
 		return r.fields
+	}
+	return nil
+}
+
+// baseFunction gives the functions that Lua has without a library's name.
+func (r *runtime) baseFunction(name string) lua.LGFunction {
+	switch name {
 	case "assert":
 		return r.assert
 	case "error":
@@ -126,7 +132,7 @@ func next(L *lua.LState) int {
 }
 
 func (r *runtime) pairs() lua.LGFunction {
-	iterate := r.main0.NewFunction(next)
+	iterate := r.first.NewFunction(next)
 	return func(L *lua.LState) int {
 		t := L.CheckTable(1)
 		L.Push(iterate)
@@ -137,7 +143,7 @@ func (r *runtime) pairs() lua.LGFunction {
 }
 
 func (r *runtime) ipairs() lua.LGFunction {
-	iterate := r.main0.NewFunction(func(L *lua.LState) int {
+	iterate := r.first.NewFunction(func(L *lua.LState) int {
 		i := L.CheckInt(2) + 1
 		v := L.CheckTable(1).RawGetInt(i)
 		if v == lua.LNil {
@@ -336,6 +342,6 @@ func (r *runtime) print(L *lua.LState) int {
 	for i := 1; i <= L.GetTop(); i++ {
 		parts = append(parts, r.tostring(L, L.Get(i)))
 	}
-	r.emit(L, engine.Event{Kind: engine.EventLog, Level: engine.Info, Message: strings.Join(parts, "\t")})
+	r.emit(engine.Event{Kind: engine.EventLog, Level: engine.Info, Message: strings.Join(parts, "\t")})
 	return 0
 }

@@ -111,11 +111,11 @@ func (r *runtime) ask(c engine.Call) (engine.Reply, error) {
 
 // pass releases the baton; the function that it gives takes it back.
 func (r *runtime) pass() func() {
-	b, thread := r.branch, r.main0.G.CurrentThread
+	b, thread := r.branch, r.first.G.CurrentThread
 	r.baton.release()
 	return func() {
 		r.baton.acquire()
-		r.branch, r.main0.G.CurrentThread = b, thread
+		r.branch, r.first.G.CurrentThread = b, thread
 	}
 }
 
@@ -421,12 +421,12 @@ func (r *runtime) logger(level engine.Level) lua.LGFunction {
 			}
 			e.Fields = object
 		}
-		r.emit(L, e)
+		r.emit(e)
 		return 0
 	}
 }
 
-func (r *runtime) emit(L *lua.LState, e engine.Event) {
+func (r *runtime) emit(e engine.Event) {
 	e.Where = r.where(1)
 	e.Message = strings.ToValidUTF8(e.Message, "\uFFFD")
 	r.meter.work(len(e.Message) + stepsPerEvent*bytesPerStep)
@@ -448,6 +448,6 @@ func (r *runtime) progress(L *lua.LState) int {
 	if L.Get(3) != lua.LNil {
 		e.Message = r.tostring(L, L.Get(3))
 	}
-	r.emit(L, e)
+	r.emit(e)
 	return 0
 }

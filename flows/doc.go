@@ -1,3 +1,83 @@
-// Package flows runs flows: sandboxed Lua scripts that start tasks and other
-// flows through an [engine.Host] and reach nothing else.
+// Package flows runs flows: Lua scripts that start tasks and other flows. A flow
+// talks to the world through an [engine.Host] and reaches nothing else: no file, no
+// socket, no clock, no process. What it does depends on its text, its input, the
+// seed and the host's replies alone, so a host that repeats its replies gets the
+// same calls again.
+//
+//	program, err := flows.Compile("hello.lua", text)
+//	output, err := flows.Run(ctx, program, flows.Config{Host: host, Input: inputs})
+//
+// # The language
+//
+// Lua 5.1 with goto, and its base, string, table, math and coroutine libraries. It
+// differs from other Luas in this:
+//
+//   - Reading a variable that nobody assigned is an error with the nearest name.
+//   - There is no load, loadstring, dofile, getfenv, setfenv, _G, collectgarbage, os,
+//     io or debug. print writes a log line. require(name) loads a module through the
+//     host, once for each run (a branch of parallel loads for itself what was not
+//     loaded before it began).
+//   - pcall and xpcall give any raised value back. The handler of xpcall runs after the
+//     stack is unwound, so it may call everything; its second argument is the
+//     traceback. Cancellation, limits and defects cannot be caught.
+//   - coroutine.yield works in functions and their tail calls; across pcall,
+//     metamethods, iterators and callbacks of the library it is an error.
+//   - tostring of tables and functions names no address.
+//   - math.random and uuid() follow from [Config].Seed, apart for each branch.
+//   - A list has at most 1,048,575 elements and a text at most 32 MiB. A coroutine or
+//     a branch may pass about 16,000 values at a time, as for unpack.
+//
+// # Calls
+//
+// connect(name, overrides, options), task(type, inputs, options) and flow(name,
+// inputs, options) give an execution with the fields id, name, type, status, output
+// and error and the methods get, wait, cancel and ok. A failed execution raises an
+// error value with the fields kind, message, hint, where, traceback, execution, value
+// and cause, unless the options say on_error = "return". With wait = false they
+// return at once; until it was waited for, an execution's output is nil. The other
+// options are timeout, retry = {max_tries, delay, backoff, max_delay}, name and
+// idempotency_key. Durations are seconds, or texts such as "90s", "5m", "1.5h", "2d".
+//
+//   - wait_all{...} gives its list, all ended. wait_any{...} gives the one that ended
+//     first, and its index.
+//   - parallel{f, ...} runs functions side by side: one at a time is in Lua, the others
+//     while the host works. It waits for all of them, then gives the list of what each
+//     returned first (null for nothing), or raises the error of the first one in the
+//     order of the list that failed.
+//   - sleep(duration), sleep_until(time).
+//   - retry(f, options) calls f(try) until it raises nothing: 3 tries, 1 s apart and
+//     then twice as long each time, unless the options say something else.
+//   - defer(f) calls f(error) at the end, the last one first, also after failure,
+//     cancellation and limits, within 30 s. The run fails if a deferred function
+//     does; all such errors are logged.
+//   - output{...} adds to the output; what the flow returns is laid over it.
+//   - log.debug, log.info, log.warn, log.error(message, fields); progress(done, total,
+//     message).
+//   - secret("path#key") gives a handle that may be passed as an input. As a text it
+//     is "secret(path#key)".
+//
+// # Values
+//
+// JSON values arrive as Lua's, with two additions. null is a value that is not nil and
+// not false; compare with x == null. Tables remember whether they were a list or an
+// object, so that an empty one stays what it was; array{...} and object{...} mark one's
+// own tables, and an unmarked empty table is an object. A number that a float64 does not
+// hold as it is written arrives as a decimal, which computes exactly (+ - * and
+// comparison with other decimals; / to 40 digits). What is no JSON value
+// (functions, NaN, cycles, binary text) is refused on its way out, with its path.
+//
+// json.encode(v, {indent = n}), json.decode(s); yaml.encode, yaml.decode; base64.encode,
+// base64.decode; hash.md5, sha1, sha256, sha512(s), hash.hmac(name, key, s); time.now(),
+// time.format(t, pattern), time.parse(s), where a time is a number of seconds since
+// 1970 and everything is UTC.
+//
+// # Limits
+//
+// [Limits] bound instructions, steps of library functions, and memory, by counting; no
+// clock is involved. Nesting is bounded, too. A flow that exceeds a limit ends with kind
+// limit. What is not bounded by the counts is the time that single instructions take
+// on long texts (comparing two texts of 32 MiB takes milliseconds): that is what
+// the context is for, which is looked at every 64 instructions. The memory that the
+// count allows for is that of the script; replies of the host that were not
+// converted yet and their inputs are estimated.
 package flows

@@ -122,20 +122,38 @@ func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
 // all threads of the branch.
 func (r *runtime) places(yield func(place) bool) {
 	for i := len(r.branch.threads) - 1; i >= 0; i-- {
-		t := r.branch.threads[i]
-		for level := 0; ; level++ {
-			dbg, ok := t.GetStack(level)
-			if !ok {
-				break
-			}
-			if _, err := t.GetInfo("Sln", dbg, lua.LNil); err != nil || dbg.CurrentLine <= 0 {
-				continue
-			}
-			if !yield(place{dbg.Source, dbg.CurrentLine, dbg.Name}) {
-				return
-			}
+		if !framesOf(r.branch.threads[i], yield) {
+			return
 		}
 	}
+}
+
+// framesOf calls yield for the frames of one thread. For each tail call that was
+// made the library shows the outermost frame once more, which may be often.
+func framesOf(t *lua.LState, yield func(place) bool) bool {
+	var outermost *place
+	again := 0
+	for level := 0; again < maxTrace; level++ {
+		dbg, ok := t.GetStack(level)
+		if !ok {
+			break
+		}
+		if _, err := t.GetInfo("Sln", dbg, lua.LNil); err != nil || dbg.CurrentLine <= 0 {
+			continue
+		}
+		p := place{dbg.Source, dbg.CurrentLine, dbg.Name}
+		if dbg.What == "main" {
+			if dbg.LineDefined > 0 {
+				p.name = fmt.Sprintf("<%s:%d>", dbg.Source, dbg.LineDefined)
+			}
+			outermost, again = &p, again+1
+			continue
+		}
+		if !yield(p) {
+			return false
+		}
+	}
+	return outermost == nil || yield(*outermost)
 }
 
 // where gives the place of the level-th Lua function, "flow.lua:12", or "".

@@ -41,6 +41,8 @@ func TestWhatNeverEndsIsStopped(t *testing.T) {
 		"pattern in gmatch":    {`for _ in (("a"):rep(600)):gmatch(".-.-.-.-b") do end`, outOfInstructions},
 		"pattern of choices":   {`return (("a"):rep(3000)):find(("a?"):rep(190) .. ("a"):rep(190) .. "b")`, outOfInstructions},
 		"balanced pattern":     {`return (("("):rep(30000)):find("%b()")`, outOfInstructions},
+		"tail recursion":       {`local function f() return f() end f()`, outOfInstructions},
+		"caught tail calls":    {`local function f() return f() end pcall(f) return 1`, outOfInstructions},
 		"recursion":            {`local function f() return 1 + f() end f()`, overflow},
 		"caught recursion":     {`local function f() pcall(f) pcall(f) end f() return 1`, overflow},
 		"xpcall recursion":     {`local function f() xpcall(f, f) end f() return 1`, overflow},

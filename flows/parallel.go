@@ -95,7 +95,7 @@ func (r *runtime) newFork(parent *branch, i int) *branch {
 	if parent.path != "" {
 		p = parent.path + "." + p
 	}
-	b := r.newBranch(p)
+	b := &branch{path: p}
 	b.loaded = maps.Clone(parent.loaded)
 	b.loading = append([]string(nil), parent.loading...)
 	b.threads = append([]*lua.LState(nil), parent.threads...)
@@ -107,7 +107,7 @@ func (r *runtime) runFork(f *fork, fn *lua.LFunction, turn <-chan struct{}, ende
 	defer func() { ended <- struct{}{} }()
 	<-turn
 	defer r.baton.release()
-	r.branch, r.main0.G.CurrentThread = f.branch, r.main0
+	r.branch, r.first.G.CurrentThread = f.branch, r.first
 	if r.fatal != nil {
 		f.done = true
 		return
@@ -195,11 +195,10 @@ func (r *runtime) runDeferred(ctx context.Context, cause *engine.Error) (first *
 	r.cancel()
 	r.ctx, r.cancel = context.WithTimeout(context.WithoutCancel(ctx), deferTime)
 	r.fatal = nil
-	r.branch = r.newBranch("defer")
-	r.branch.deferred = functions
+	r.branch = &branch{path: "defer", deferred: functions}
 	r.branches[r.branch] = true
 	r.meter.grant(deferInstructions, deferMemory)
-	var argument lua.LValue = lua.LNil
+	argument := lua.LNil
 	if cause != nil {
 		argument = r.errorValue(cause)
 	}
@@ -254,7 +253,7 @@ func (r *runtime) require(L *lua.LState) int {
 	r.take(L, len(reply.Text)*4)
 	b.loading = append(b.loading, name)
 	defer func() { b.loading = b.loading[:len(b.loading)-1] }()
-	L.Push(r.main0.NewFunctionFromProto(p.proto))
+	L.Push(r.first.NewFunctionFromProto(p.proto))
 	L.Push(lua.LString(name))
 	L.Call(1, 1)
 	value := L.Get(-1)

@@ -290,38 +290,44 @@ func (m *matcher) inSet(c byte, p, last int) bool {
 
 // inClass tells whether c is in %class. Upper case means all others.
 func inClass(c, class byte) bool {
-	letter := 'a' <= c|0x20 && c|0x20 <= 'z'
-	digit := '0' <= c && c <= '9'
-	var in bool
-	switch class | 0x20 {
-	case 'a':
-		in = letter
-	case 'c':
-		in = c < 0x20 || c == 0x7f
-	case 'd':
-		in = digit
-	case 'l':
-		in = 'a' <= c && c <= 'z'
-	case 'p':
-		in = c > 0x20 && c < 0x7f && !letter && !digit
-	case 's':
-		in = c == ' ' || '\t' <= c && c <= '\r'
-	case 'u':
-		in = 'A' <= c && c <= 'Z'
-	case 'w':
-		in = letter || digit
-	case 'x':
-		in = digit || 'a' <= c|0x20 && c|0x20 <= 'f'
-	case 'z':
-		in = c == 0
-	default:
-		return class == c
-	}
+	ranges := classRanges(class | 0x20)
 	upper := 'A' <= class && class <= 'Z'
-	if !upper && (class < 'a' || class > 'z') {
+	if ranges == "" || !upper && (class < 'a' || class > 'z') {
 		return class == c
 	}
-	return in != upper
+	for i := 0; i < len(ranges); i += 2 {
+		if ranges[i] <= c && c <= ranges[i+1] {
+			return !upper
+		}
+	}
+	return upper
+}
+
+// classRanges gives the first and the last character of each range of a class.
+func classRanges(class byte) string {
+	switch class {
+	case 'a':
+		return "AZaz"
+	case 'c':
+		return "\x00\x1f\x7f\x7f"
+	case 'd':
+		return "09"
+	case 'l':
+		return "az"
+	case 'p':
+		return "!/:@[`{~"
+	case 's':
+		return "\t\r  "
+	case 'u':
+		return "AZ"
+	case 'w':
+		return "09AZaz"
+	case 'x':
+		return "09AFaf"
+	case 'z':
+		return "\x00\x00"
+	}
+	return ""
 }
 
 func (m *matcher) malformed(problem string) {

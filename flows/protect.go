@@ -16,16 +16,15 @@ import (
 // after pcall has caught it (gopher-lua issue 448). In a thread of its own only
 // functions that really ended are affected.
 func (r *runtime) protected(fn lua.LValue, args []lua.LValue) ([]lua.LValue, *failure) {
-	t := r.newThread(r.stack())
+	stack := r.stack()
+	if len(args) >= stack {
+		r.stop(tooDeep())
+	}
+	t := r.borrowThread(stack)
 	if t == nil || !r.meter.take(int64(len(args))*slotBytes) {
 		return nil, &failure{value: lua.LString(r.fatal.Error())}
 	}
-	defer t.Close()
 	defer r.enter(t)()
-	if len(args) >= t.Options.RegistryMaxSize {
-		r.stop(tooDeep())
-		return nil, &failure{value: lua.LString(r.fatal.Error())}
-	}
 	t.Push(fn)
 	reserve(t, len(args))
 	for _, a := range args {
@@ -39,7 +38,19 @@ func (r *runtime) protected(fn lua.LValue, args []lua.LValue) ([]lua.LValue, *fa
 	for i := range values {
 		values[i] = t.Get(i + 1)
 	}
+	t.SetTop(0)
+	r.spare[stack] = t
 	return values, nil
+}
+
+// borrowThread takes the thread of the last call that succeeded, or makes one.
+func (r *runtime) borrowThread(stack int) *lua.LState {
+	t := r.spare[stack]
+	if t == nil || r.fatal != nil || len(r.branch.threads) >= threadDepth {
+		return r.newThread(stack)
+	}
+	delete(r.spare, stack)
+	return t
 }
 
 // run is PCall without the library's traceback: that has a line for every tail call
@@ -83,8 +94,7 @@ func (r *runtime) failed(err error, traceback string) *failure {
 }
 
 // newThread makes a thread that counts on the meter of the run, with room for that
-// many values. It gives nil if the run has to end. The main state has no context,
-// since the library would derive another one from it.
+// many values. It gives nil if the run has to end.
 func (r *runtime) newThread(stack int) *lua.LState {
 	if len(r.branch.threads) >= threadDepth {
 		r.stop(tooDeep())
@@ -98,8 +108,10 @@ func (r *runtime) newThread(stack int) *lua.LState {
 		return nil
 	}
 	r.meter.work(stepsPerThread * bytesPerStep)
-	r.main0.Options.RegistryMaxSize = stack
-	t, _ := r.main0.NewThread()
+	r.first.Options.RegistryMaxSize = stack
+	r.first.RemoveContext() // the library would derive another one from it
+	t, _ := r.first.NewThread()
+	r.first.SetContext(r.meter)
 	t.SetContext(r.meter)
 	return t
 }
@@ -118,15 +130,12 @@ func (r *runtime) stack() int {
 // enter makes t the innermost thread of the branch; the function that it gives
 // undoes that.
 func (r *runtime) enter(t *lua.LState) func() {
-	b, outer := r.branch, r.main0.G.CurrentThread
+	b, outer := r.branch, r.first.G.CurrentThread
 	b.threads = append(b.threads, t)
-	if r.main0.G.MainThread == nil {
-		r.main0.G.MainThread = r.main0
-	}
-	r.main0.G.CurrentThread = t
+	r.first.G.CurrentThread = t
 	return func() {
 		b.threads = b.threads[:len(b.threads)-1]
-		r.main0.G.CurrentThread = outer
+		r.first.G.CurrentThread = outer
 	}
 }
 
@@ -291,7 +300,7 @@ func (r *runtime) resume(L *lua.LState, co *coroutine, args []lua.LValue) ([]lua
 		r.die(L)
 	}
 	reserve(co.thread, len(args))
-	r.main0.G.CurrentThread = L // Resume looks at it, and sets it itself
+	r.first.G.CurrentThread = L // Resume looks at it, and sets it itself
 	state, err, values := L.Resume(co.thread, co.fn, args...)
 	co.last = state == lua.ResumeOK && co.yielded
 	co.dead = state != lua.ResumeYield && !co.last

@@ -119,7 +119,7 @@ func TestPcallGivesAnyValueBack(t *testing.T) {
 			map[string]any{"ok": false, "type": "table"}, map[string]any{"ok": false, "type": "nil"},
 			map[string]any{"ok": false, "type": "number"}, map[string]any{"ok": false, "type": "boolean"},
 		},
-		"e": "flow.lua:15: deep", "trace": "flow.lua:15: in main chunk",
+		"e": "flow.lua:15: deep", "trace": "flow.lua:15: in function <flow.lua:15>",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -135,6 +135,10 @@ func TestAnErrorThatNobodyCatches(t *testing.T) {
 		"text": {"\nlocal function f()\n  error('boom')\nend\nf()", engine.Error{
 			Kind: engine.Script, Where: "flow.lua:3", Message: "boom",
 			Traceback: "flow.lua:3: in function f\nflow.lua:5: in main chunk",
+		}},
+		"below a tail call": {"local function h() error('x') end\nlocal function g() h() end\nlocal function f() return g() end\nf()", engine.Error{
+			Kind: engine.Script, Where: "flow.lua:1", Message: "x",
+			Traceback: "flow.lua:1: in function h\nflow.lua:2: in function <flow.lua:2>\nflow.lua:4: in main chunk",
 		}},
 		"text without place": {`error("boom", 0)`, engine.Error{
 			Kind: engine.Script, Where: "flow.lua:1", Message: "boom", Traceback: "flow.lua:1: in main chunk",

@@ -16,6 +16,15 @@ type random struct {
 	uuids   *rand.ChaCha8
 }
 
+// numbers gives the random numbers of the running branch, made when first asked for.
+func (r *runtime) numbers() *random {
+	b := r.branch
+	if b.random == nil {
+		b.random = newRandom(r.cfg.Seed, b.path)
+	}
+	return b.random
+}
+
 func newRandom(seed [32]byte, path string) *random {
 	derive := func(use string) *rand.ChaCha8 {
 		return rand.NewChaCha8(sha256.Sum256(append(seed[:], use+":"+path...)))
@@ -25,7 +34,7 @@ func newRandom(seed [32]byte, path string) *random {
 
 func (r *runtime) uuid(L *lua.LState) int {
 	var b [16]byte
-	_, _ = r.branch.random.uuids.Read(b[:]) // never fails
+	_, _ = r.numbers().uuids.Read(b[:]) // never fails
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	h := hex.EncodeToString(b[:])
 	L.Push(lua.LString(h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]))
@@ -37,7 +46,7 @@ func (r *runtime) random(L *lua.LState) int {
 	from, to := int64(1), int64(0)
 	switch L.GetTop() {
 	case 0:
-		L.Push(lua.LNumber(r.branch.random.numbers.Float64()))
+		L.Push(lua.LNumber(r.numbers().numbers.Float64()))
 		return 1
 	case 1:
 		to = r.whole(L, 1)
@@ -47,7 +56,7 @@ func (r *runtime) random(L *lua.LState) int {
 	if from > to {
 		r.fail(L, "math.random: the interval is empty")
 	}
-	L.Push(lua.LNumber(from + r.branch.random.numbers.Int64N(to-from+1)))
+	L.Push(lua.LNumber(from + r.numbers().numbers.Int64N(to-from+1)))
 	return 1
 }
 
@@ -62,7 +71,7 @@ func (r *runtime) whole(L *lua.LState, n int) int64 {
 // randomSeed starts another sequence, which the seed of the run still determines.
 func (r *runtime) randomSeed(L *lua.LState) int {
 	seed := "random " + formatNumber(float64(L.CheckNumber(1)))
-	r.branch.random.numbers = newRandom(r.cfg.Seed, seed+":"+r.branch.path).numbers
+	r.numbers().numbers = newRandom(r.cfg.Seed, seed+":"+r.branch.path).numbers
 	return 0
 }
 

@@ -64,7 +64,7 @@ type runtime struct {
 	ctx    context.Context //nolint:containedctx // the run's own, ended by stop
 	cancel context.CancelFunc
 	meter  *meter
-	main0  *lua.LState
+	first  *lua.LState // the state; the threads are made from it
 	baton  baton
 	branch *branch // the one that holds the baton
 	// branches are those that have not ended.
@@ -73,6 +73,8 @@ type runtime struct {
 	output   *lua.LTable // what output{} collected, or nil
 	// fatal ends the run: no script can catch it.
 	fatal *engine.Error
+	// spare are threads to use again, by the size of their stack.
+	spare map[int]*lua.LState
 	// coroutines that were resumed and have neither yielded nor ended.
 	active map[*coroutine]bool
 	tables tableBook
@@ -85,10 +87,10 @@ type runtime struct {
 // deferred functions.
 type branch struct {
 	path     string
-	threads  []*lua.LState // those in progress, outermost first: pcall and coroutines nest
-	stack    []*coroutine  // those in progress, outermost first
-	forks    int           // calls of parallel so far
-	random   *random
+	threads  []*lua.LState         // those in progress, outermost first: pcall and coroutines nest
+	stack    []*coroutine          // those in progress, outermost first
+	forks    int                   // calls of parallel so far
+	random   *random               // see numbers
 	loaded   map[string]lua.LValue // modules
 	loading  []string              // modules in progress, outermost first
 	deferred []*lua.LFunction
@@ -116,7 +118,7 @@ func newRuntime(ctx context.Context, cfg Config, file string) *runtime {
 	r := &runtime{cfg: cfg, file: file, active: map[*coroutine]bool{}, branches: map[*branch]bool{}}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	r.meter = newMeter(r, cfg.Limits)
-	r.main0 = lua.NewState(lua.Options{
+	r.first = lua.NewState(lua.Options{
 		CallStackSize:       callDepth,
 		RegistrySize:        registrySize,
 		RegistryMaxSize:     outerStack,
@@ -124,20 +126,19 @@ func newRuntime(ctx context.Context, cfg Config, file string) *runtime {
 		SkipOpenLibs:        true,
 		MinimizeStackMemory: true,
 	})
-	r.branch = r.newBranch("")
+	r.first.G.MainThread, r.first.G.CurrentThread = r.first, r.first
+	r.first.SetContext(r.meter)
+	r.spare = map[int]*lua.LState{outerStack: r.first}
+	r.branch = &branch{}
 	r.branches[r.branch] = true
 	r.baton.acquire()
 	r.installGlobals()
 	return r
 }
 
-func (r *runtime) newBranch(path string) *branch {
-	return &branch{path: path, random: newRandom(r.cfg.Seed, path)}
-}
-
 func (r *runtime) close() {
 	r.cancel()
-	r.main0.Close()
+	r.first.Close()
 }
 
 // main runs the chunk and converts what it returns.
@@ -146,7 +147,7 @@ func (r *runtime) main(p *Program) (any, *engine.Error) {
 		return nil, r.interrupted()
 	}
 	r.meter.admit(p)
-	values, failure := r.protected(r.main0.NewFunctionFromProto(p.proto), nil)
+	values, failure := r.protected(r.first.NewFunctionFromProto(p.proto), nil)
 	if failure != nil {
 		return nil, r.describe(failure)
 	}

@@ -27,7 +27,7 @@ const maxList = 1<<20 - 1
 // What the function holds beyond its arguments is given as values, so that the
 // census finds it.
 func (r *runtime) function(f lua.LGFunction, holds ...lua.LValue) *lua.LFunction {
-	return r.main0.NewClosure(func(L *lua.LState) int {
+	return r.first.NewClosure(func(L *lua.LState) int {
 		if r.fatal != nil {
 			r.die(L)
 		}
@@ -55,8 +55,8 @@ func (r *runtime) function(f lua.LGFunction, holds ...lua.LValue) *lua.LFunction
 // first asks for it, which keeps a new state small; a name that is not there is an
 // error.
 func (r *runtime) installGlobals() {
-	globals := r.main0.G.Global
-	meta := r.main0.CreateTable(0, 1)
+	globals := r.first.G.Global
+	meta := r.first.CreateTable(0, 1)
 	meta.RawSetString("__index", r.function(func(L *lua.LState) int {
 		name := L.CheckString(2)
 		value := r.global(L, name)
@@ -90,7 +90,7 @@ func (r *runtime) undefined(L *lua.LState, name string) {
 // assigned lists the global variables that the script made itself.
 func (r *runtime) assigned() []string {
 	var names []string
-	globals := r.main0.G.Global
+	globals := r.first.G.Global
 	for k, _ := globals.Next(lua.LNil); k != lua.LNil; k, _ = globals.Next(k) {
 		if s, ok := k.(lua.LString); ok && !strings.HasPrefix(string(s), "(") {
 			names = append(names, string(s))
@@ -108,6 +108,9 @@ func globalNames() []string {
 
 // global makes what a name of the environment stands for, or gives nil.
 func (r *runtime) global(L *lua.LState, name string) lua.LValue {
+	if f := r.operator(name); f != nil {
+		return r.function(f)
+	}
 	if f := r.baseFunction(name); f != nil {
 		return r.function(f)
 	}
@@ -137,7 +140,7 @@ type entry struct {
 }
 
 func (r *runtime) library(entries ...entry) *lua.LTable {
-	t := r.main0.CreateTable(0, len(entries))
+	t := r.first.CreateTable(0, len(entries))
 	for _, e := range entries {
 		t.RawSetString(e.name, r.function(e.f))
 	}
@@ -166,14 +169,14 @@ type kinds struct {
 }
 
 func (r *runtime) userdata(v any, k kind) *lua.LUserData {
-	return &lua.LUserData{Value: v, Env: r.main0.G.Global, Metatable: r.metatable(k)}
+	return &lua.LUserData{Value: v, Env: r.first.G.Global, Metatable: r.metatable(k)}
 }
 
 func (r *runtime) metatable(k kind) *lua.LTable {
 	if t := r.kinds.tables[k]; t != nil {
 		return t
 	}
-	t := r.main0.CreateTable(0, 4)
+	t := r.first.CreateTable(0, 4)
 	r.kinds.tables[k] = t
 	t.RawSetString("__metatable", lua.LFalse)
 	set := func(name string, f lua.LGFunction) { t.RawSetString(name, r.function(f)) }

@@ -16,15 +16,15 @@ const maxText = 32 << 20
 
 // installStrings gives texts their methods. Their metatable cannot be reached.
 func (r *runtime) installStrings() {
-	meta := r.main0.CreateTable(0, 2)
+	meta := r.first.CreateTable(0, 2)
 	meta.RawSetString("__metatable", lua.LFalse)
 	meta.RawSetString("__index", r.function(func(L *lua.LState) int {
-		library := r.main0.GetGlobal("string")
+		library := L.GetGlobal("string")
 		meta.RawSetString("__index", library) // from now on without this function
 		L.Push(L.GetTable(library, L.Get(2)))
 		return 1
 	}))
-	r.main0.SetMetatable(lua.LString(""), meta)
+	r.first.SetMetatable(lua.LString(""), meta)
 }
 
 func (r *runtime) stringLibrary() *lua.LTable {
@@ -113,7 +113,7 @@ func (r *runtime) stringChar(L *lua.LState) int {
 		if c < 0 || c > 255 {
 			L.ArgError(i+1, "value out of range")
 		}
-		b[i] = byte(c)
+		b[i] = byte(c) //nolint:gosec // checked above
 	}
 	return r.pushText(L, string(b))
 }

@@ -34,26 +34,26 @@ func (r *runtime) null() *lua.LUserData {
 // stands for, so that an empty list stays a list.
 func (r *runtime) arrayMark() *lua.LTable {
 	if r.kinds.array == nil {
-		r.kinds.array = r.main0.CreateTable(0, 0)
+		r.kinds.array = r.first.CreateTable(0, 0)
 	}
 	return r.kinds.array
 }
 
 func (r *runtime) objectMark() *lua.LTable {
 	if r.kinds.object == nil {
-		r.kinds.object = r.main0.CreateTable(0, 0)
+		r.kinds.object = r.first.CreateTable(0, 0)
 	}
 	return r.kinds.object
 }
 
 func (r *runtime) newArray(size int) *lua.LTable {
-	t := r.main0.CreateTable(size, 0)
+	t := r.first.CreateTable(size, 0)
 	t.Metatable = r.arrayMark()
 	return t
 }
 
 func (r *runtime) newObject(size int) *lua.LTable {
-	t := r.main0.CreateTable(0, size)
+	t := r.first.CreateTable(0, size)
 	t.Metatable = r.objectMark()
 	return t
 }
