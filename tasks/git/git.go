@@ -10,6 +10,7 @@ package git
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -61,8 +62,12 @@ func (d driver) Open(_ context.Context, in schema.Inputs, env tasks.Env) (tasks.
 
 // parse reads all inputs that are more than what they say.
 func (s *session) parse() error {
-	var err error
-	if s.target, err = parseTarget(s.in.String("repository_url"), s.env.Files.Name()); err != nil {
+	// "." has no parents to look for a repository in.
+	base, err := filepath.Abs(s.env.Files.Name())
+	if err != nil {
+		return err
+	}
+	if s.target, err = parseTarget(s.in.String("repository_url"), base); err != nil {
 		return err
 	}
 	if s.paths, err = parsePatterns(s.in.Strings("paths")); err != nil {

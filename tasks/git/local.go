@@ -120,7 +120,10 @@ func missingRepository(message string, cause error) error {
 	if errors.Is(cause, fs.ErrPermission) {
 		kind, message = tasks.Denied, "the directory may not be read"
 	}
-	return &tasks.Error{Kind: kind, Input: "repository_url", Message: message, Err: cause}
+	return &tasks.Error{
+		Kind: kind, Input: "repository_url", Message: message, Err: cause,
+		Hint: "give repository_url the path or URL of a repository; `.` is the one around the files directory",
+	}
 }
 
 // gitDirOf gives the repository that dir is, or is the worktree of; "" if it is

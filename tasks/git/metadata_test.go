@@ -51,6 +51,15 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
+// It is not parallel: it changes the working directory, which is what the files
+// directory is relative to in "weir run".
+func TestMetadataOfTheRepositoryAroundTheWorkingDirectory(t *testing.T) {
+	t.Chdir(filepath.Join(newWork(t), "docs", "deep"))
+	if _, err := runIn(t, taskstest.In(t, "."), map[string]any{"repository_url": "."}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMetadataOfTheRepositoryAround(t *testing.T) {
 	t.Parallel()
 	work := newWork(t)
