@@ -129,7 +129,8 @@ func (r *runtime) places(yield func(place) bool) {
 }
 
 // framesOf calls yield for the frames of one thread. For each tail call that was
-// made the library shows the outermost frame once more, which may be often.
+// made the library shows the outermost frame once more, which may be often; in a
+// protected call that is a function of ours, in a coroutine one of the script's.
 func framesOf(t *lua.LState, yield func(place) bool) bool {
 	var outermost *place
 	again := 0
@@ -138,18 +139,24 @@ func framesOf(t *lua.LState, yield func(place) bool) bool {
 		if !ok {
 			break
 		}
-		if _, err := t.GetInfo("Sln", dbg, lua.LNil); err != nil || dbg.CurrentLine <= 0 {
+		if _, err := t.GetInfo("Sln", dbg, lua.LNil); err != nil {
+			break
+		}
+		if dbg.What == "main" {
+			again++
+		}
+		if dbg.CurrentLine <= 0 {
 			continue
 		}
 		p := place{dbg.Source, dbg.CurrentLine, dbg.Name}
-		if dbg.What == "main" {
-			if dbg.LineDefined > 0 {
-				p.name = fmt.Sprintf("<%s:%d>", dbg.Source, dbg.LineDefined)
-			}
-			outermost, again = &p, again+1
-			continue
+		if dbg.LineDefined == 0 {
+			p.name = "main chunk"
+		} else if dbg.What == "main" {
+			p.name = fmt.Sprintf("<%s:%d>", dbg.Source, dbg.LineDefined)
 		}
-		if !yield(p) {
+		if dbg.What == "main" {
+			outermost = &p
+		} else if !yield(p) {
 			return false
 		}
 	}

@@ -24,15 +24,21 @@ func (r *runtime) protected(fn lua.LValue, args []lua.LValue) ([]lua.LValue, *fa
 	if t == nil || !r.meter.take(int64(len(args))*slotBytes) {
 		return nil, &failure{value: lua.LString(r.fatal.Error())}
 	}
-	defer r.enter(t)()
+	leave := r.enter(t)
+	defer leave()
+	trace := ""
+	t.Push(r.tracer(&trace))
 	t.Push(fn)
 	reserve(t, len(args))
 	for _, a := range args {
 		t.Push(a)
 	}
-	err := run(t, len(args))
+	err := t.PCall(len(args)+1, lua.MultRet, nil)
 	if err != nil {
-		return nil, r.failed(err, r.tracebackOf(t))
+		failed := r.failed(err, trace)
+		t.SetTop(0)
+		r.spare[stack] = t
+		return nil, failed
 	}
 	values := make([]lua.LValue, t.GetTop())
 	for i := range values {
@@ -43,7 +49,36 @@ func (r *runtime) protected(fn lua.LValue, args []lua.LValue) ([]lua.LValue, *fa
 	return values, nil
 }
 
-// borrowThread takes the thread of the last call that succeeded, or makes one.
+// tracer makes the function that calls the function of a protected call. Its work
+// is to take the traceback as long as there is a stack. The library's own has a line
+// for every tail call that was ever made, which is gigabytes after an endless tail
+// recursion; an error that has a traceback is spared that.
+func (r *runtime) tracer(trace *string) *lua.LFunction {
+	return r.first.NewFunction(func(L *lua.LState) int {
+		returned := false
+		defer func() {
+			if returned {
+				return
+			}
+			cause := recover()
+			if cause == nil {
+				return // the goroutine is being ended
+			}
+			*trace = r.tracebackOf(L)
+			e, ok := cause.(*lua.ApiError)
+			if !ok {
+				e = &lua.ApiError{Type: lua.ApiErrorPanic, Object: lua.LString(fmt.Sprint(cause))}
+			}
+			e.StackTrace = "taken"
+			panic(e)
+		}()
+		L.Call(L.GetTop()-1, lua.MultRet)
+		returned = true
+		return L.GetTop()
+	})
+}
+
+// borrowThread takes the thread of a call that has ended, or makes one.
 func (r *runtime) borrowThread(stack int) *lua.LState {
 	t := r.spare[stack]
 	if t == nil || r.fatal != nil || len(r.branch.threads) >= threadDepth {
