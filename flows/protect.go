@@ -88,24 +88,6 @@ func (r *runtime) borrowThread(stack int) *lua.LState {
 	return t
 }
 
-// run is PCall without the library's traceback: that has a line for every tail call
-// that was ever made, which is gigabytes after an endless tail recursion. It leaves
-// the frames for ours to be read; the thread is of no use afterwards.
-func run(t *lua.LState, args int) (err error) {
-	t.Panic = func(L *lua.LState) { panic(&lua.ApiError{Type: lua.ApiErrorRun, Object: L.Get(-1)}) }
-	defer func() {
-		switch cause := recover().(type) {
-		case nil:
-		case *lua.ApiError:
-			err = cause
-		default:
-			err = &lua.ApiError{Type: lua.ApiErrorPanic, Object: lua.LString(fmt.Sprint(cause))}
-		}
-	}()
-	t.Call(args, lua.MultRet)
-	return nil
-}
-
 func (r *runtime) failed(err error, traceback string) *failure {
 	e, ok := err.(*lua.ApiError) //nolint:errorlint // PCall gives it unwrapped
 	if !ok {
