@@ -34,7 +34,8 @@ const (
 // order within one Branch whenever it gets the same replies.
 type Call struct {
 	// Branch tells the branches of parallel() apart: "" outside of any, else a
-	// path such as "2.1" (first branch of the second parallel()).
+	// path such as "2.1" (first branch of the second parallel()), "2.1.1.2" within
+	// it; "defer" for the deferred functions.
 	Branch     string
 	Kind       CallKind
 	Name       string
