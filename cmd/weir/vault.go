@@ -20,9 +20,7 @@ func newVault(a *app) *cobra.Command {
 		newVaultRemove(a),
 		newVaultTry(a),
 	)
-	cmd.Long = `Secrets are read from named Vaults; an attached secret that names none is read from the one called
-"default". They are configured by --secrets (a file, for development), by the file of --vault-file, in the
-encrypted store (weir vault add), or by VAULT_ADDR and VAULT_TOKEN. The first that has a name wins.`
+	cmd.Long = vaultGuide
 	return cmd
 }
 
