@@ -215,6 +215,8 @@ secrets: [{path: `+mount+`/other}]
 	checkStore(canary, vault)
 	checkRuns(canary, flow)
 	checkCommands(canary)
+	canary.search("Vault's audit log", []byte(vault.AuditLog(t)))
+	canary.search("Vault's server log", []byte(vault.Log()))
 	if canary.runs < 50 {
 		t.Errorf("only %d runs were watched", canary.runs)
 	}
