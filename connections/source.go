@@ -42,3 +42,10 @@ type Store interface {
 type SecretReader interface {
 	ReadSecret(ctx context.Context, ref secret.Ref) (secret.Data, error)
 }
+
+// Forgetter is a SecretReader that may give what it read before. Forget makes its
+// next read of a secret ask the source, because what was read turned out to be of no
+// use; ref is that of the secret.Data.
+type Forgetter interface {
+	Forget(ref secret.Ref)
+}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	vault "github.com/hashicorp/vault/api"
+	"golang.org/x/time/rate"
 
 	"github.com/weir-engine/weir/connections/secret"
 )
@@ -19,13 +20,18 @@ type Client struct {
 	credentials credentials
 	loginAPI    *vault.Client // without a token, in the namespace of the login
 
-	detecting chan struct{}  // holds one while a mount is being asked for
-	work      sync.WaitGroup // logins under way
+	detecting chan struct{} // holds one while a mount is being asked for
+	limiter   *rate.Limiter
+	work      sync.WaitGroup // logins and reads under way
 
 	mu      sync.Mutex
 	current *session
 	pending *pending
 	mounts  map[string]mount // by path, as found
+	cache   *cache
+	reading map[cacheKey]*flight // the one that a reader joins
+	flights map[*flight]bool     // all that are under way
+	stats   Stats
 	closed  bool
 }
 
@@ -47,35 +53,82 @@ func New(config Config) (*Client, error) {
 		credentials: newCredentials(config.Auth, config.Log),
 		loginAPI:    api.WithNamespace(config.LoginNamespace),
 		detecting:   make(chan struct{}, 1),
+		limiter:     config.limiter(),
 		mounts:      map[string]mount{},
+		cache:       newCache(config.CacheTTL),
+		reading:     map[cacheKey]*flight{},
+		flights:     map[*flight]bool{},
 	}, nil
 }
 
-// ReadSecret reads one version of a secret, the newest unless ref pins one. What
-// the error may be, the package comment says. A refused read is tried once more
-// with a new login if the token is no longer valid, or old enough that its role
-// may have got other policies since.
+// ReadSecret gives one version of a secret, the newest unless ref pins one: what was
+// read within Config.CacheTTL, or what is read now. Everybody who asks for the same
+// secret at the same time shares one read, unless Vault makes the secret for its
+// reader. What the error may be, the package comment says. A refused read is tried
+// once more with a new login if the token is no longer valid, or old enough that its
+// role may have got other policies since.
 func (c *Client) ReadSecret(ctx context.Context, ref secret.Ref) (secret.Data, error) {
 	if err := checkRef(ref); err != nil {
 		return secret.Data{}, err
 	}
-	bounded, cancel := context.WithTimeout(ctx, c.config.Timeout)
-	defer cancel()
-	data, err := c.readSecret(bounded, ref)
-	switch {
-	case err == nil:
-		return data, nil
-	case ctx.Err() != nil:
-		return secret.Data{}, fmt.Errorf("read secret %q: %w", ref.String(), ctx.Err())
-	default:
-		return secret.Data{}, about(ref, err)
+	for {
+		e, f, err := c.recall(ref)
+		if err != nil {
+			return secret.Data{}, about(ref, err)
+		}
+		if e != nil {
+			return e.answer(ref, c.config.Now())
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			c.leave(f)
+			return secret.Data{}, fmt.Errorf("read secret %q: %w", ref.String(), ctx.Err())
+		}
+		if !f.entry.made || f.taken.CompareAndSwap(false, true) {
+			return f.entry.answer(ref, f.entry.read)
+		}
 	}
 }
 
-func (c *Client) readSecret(ctx context.Context, ref secret.Ref) (secret.Data, error) {
+// Forget makes the next read of a secret ask Vault: what was read is of no use, such
+// as a password that was refused because it has been changed. ref is the one of the
+// secret.Data; if another version has been read since, nothing is forgotten.
+func (c *Client) Forget(ref secret.Ref) {
+	newest := ref
+	newest.Version = 0
+	keys := map[cacheKey]secret.Ref{c.cacheKey(ref): ref, c.cacheKey(newest): newest}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, ofKey := range keys {
+		if e := c.cache.get(key); e == nil || e.err == nil && e.data.Ref.Version == ref.Version {
+			c.cache.drop(key)
+			delete(c.reading, key) // it may have begun before the change
+			delete(c.reading, key.form(ofKey))
+		}
+	}
+}
+
+// Stats counts what a client did since it was made.
+type Stats struct {
+	Reads  int64 // that were begun
+	Failed int64 // of Reads, those without a secret
+	Hits   int64 // that were answered without asking Vault, or by the read of another
+	Logins int64 // that succeeded
+	Denied int64 // logins that failed, for whatever reason
+}
+
+// Stats gives the counts so far.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
+
+func (c *Client) readSecret(ctx context.Context, ref secret.Ref) (reading, error) {
 	s, err := c.session(ctx, nil)
 	if err != nil {
-		return secret.Data{}, err
+		return reading{}, err
 	}
 	data, err := c.read(ctx, s, ref)
 	if !hasReason(err, secret.Denied) {
@@ -84,9 +137,9 @@ func (c *Client) readSecret(ctx context.Context, ref secret.Ref) (secret.Data, e
 	next, replaceErr := c.replace(ctx, s)
 	switch {
 	case replaceErr != nil:
-		return secret.Data{}, replaceErr
+		return reading{}, replaceErr
 	case next == s:
-		return secret.Data{}, err
+		return reading{}, err
 	}
 	return c.read(ctx, next, ref)
 }
@@ -103,6 +156,9 @@ func (c *Client) Close() {
 	c.closed = true
 	if c.pending != nil {
 		c.pending.cancel()
+	}
+	for f := range c.flights {
+		f.cancel()
 	}
 	c.mu.Unlock()
 	c.work.Wait()

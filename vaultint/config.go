@@ -15,7 +15,11 @@ import (
 // DefaultName is the name of the configuration that a reference without one means.
 const DefaultName = "default"
 
-const defaultTimeout = 10 * time.Second
+const (
+	defaultTimeout   = 10 * time.Second
+	defaultCacheTTL  = 30 * time.Second
+	defaultRateLimit = 100
+)
 
 // Config says which Vault to read from, and as whom.
 type Config struct {
@@ -32,9 +36,17 @@ type Config struct {
 	// TLSServerName is the name to ask for and to expect in the certificate; empty
 	// means the host of Address.
 	TLSServerName string
-	// Timeout bounds one read, its login and retries included; 0 means 10 s.
+	// Timeout bounds one read, its login and retries included, but not the wait that
+	// RateLimit demands; 0 means 10 s.
 	Timeout time.Duration
-	Auth    Auth
+	// CacheTTL is for how long what was read is given to others without asking Vault;
+	// 0 means 30 s, a negative one that nothing is kept.
+	CacheTTL time.Duration
+	// RateLimit is how many reads a second go to Vault, and how many may go at once;
+	// others wait. A read whose mount is not known yet makes more than one request. 0
+	// means 100, a negative one that there is no limit.
+	RateLimit float64
+	Auth      Auth
 	// Mounts says of which KV version (1 or 2) the mounts are; those that are not
 	// named here are found.
 	Mounts map[string]int
@@ -75,6 +87,12 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
+	}
+	if c.CacheTTL == 0 {
+		c.CacheTTL = defaultCacheTTL
+	}
+	if c.RateLimit == 0 {
+		c.RateLimit = defaultRateLimit
 	}
 	if c.LoginNamespace == "" {
 		c.LoginNamespace = c.Namespace
@@ -127,6 +145,9 @@ func (c Config) checkRest() error {
 	var problems []error
 	if c.Timeout < 0 {
 		problems = append(problems, errors.New("timeout is negative"))
+	}
+	if !(c.RateLimit <= 1e6) { // NaN is not either
+		problems = append(problems, errors.New("rate_limit is not a number up to 1,000,000"))
 	}
 	for path, version := range c.Mounts {
 		if version != 1 && version != 2 {

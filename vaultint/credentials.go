@@ -2,6 +2,8 @@ package vaultint
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode"
 
 	vault "github.com/hashicorp/vault/api"
@@ -25,6 +28,9 @@ type credentials interface {
 	// outdated says whether a login would give another token than this one, though
 	// this one may work still. It asks nobody over the network.
 	outdated(token string) bool
+	// identity tells apart whom a login could be for: what one may read is not given
+	// to another. It is no credential.
+	identity() string
 }
 
 // grant is what a login gives.
@@ -55,11 +61,14 @@ func (t fixedToken) login(context.Context, *vault.Client) (grant, error) {
 
 func (t fixedToken) outdated(string) bool { return false }
 
+func (t fixedToken) identity() string { return "" }
+
 // tokenFile is MethodTokenFile. Whoever writes the file renews the token.
 type tokenFile struct {
 	path string
 	log  *slog.Logger
 	warn sync.Once
+	last atomic.Value // identity of the last token that was there
 }
 
 func (f *tokenFile) login(context.Context, *vault.Client) (grant, error) {
@@ -78,6 +87,17 @@ func (f *tokenFile) login(context.Context, *vault.Client) (grant, error) {
 func (f *tokenFile) outdated(token string) bool {
 	now, err := f.read()
 	return err == nil && now != token
+}
+
+// identity goes with the token: who wrote it, nobody says. While the file cannot be
+// read it stays.
+func (f *tokenFile) identity() string {
+	if token, err := f.read(); err == nil {
+		sum := sha256.Sum256([]byte(token))
+		f.last.Store(hex.EncodeToString(sum[:]))
+	}
+	last, _ := f.last.Load().(string)
+	return last
 }
 
 func (f *tokenFile) read() (string, error) {
@@ -122,6 +142,8 @@ func (r appRole) login(ctx context.Context, api *vault.Client) (grant, error) {
 }
 
 func (r appRole) outdated(string) bool { return false }
+
+func (r appRole) identity() string { return "" }
 
 // checkToken refuses what cannot be a token before it is sent anywhere.
 func checkToken(token string, missing error) error {

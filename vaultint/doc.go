@@ -37,5 +37,13 @@
 // them when a client is made and refuses to make one where they are malformed;
 // their values are put aside.)
 //
-// Renewal, caching and serving through an outage are not here.
+// # Economy
+//
+// What was read is kept for [Config.CacheTTL], for the identity that read it, at most
+// 1,000 secrets or 32 MiB; both forms of a path are one secret. Refusals that would
+// only be repeated (denied, not found) are kept too, at first for a second, then for
+// twice as long each time. What Vault makes for its reader, such as a database user,
+// is neither kept nor shared. [Client.Forget] is the way past what is kept.
+//
+// Renewal and serving through an outage are not here.
 package vaultint

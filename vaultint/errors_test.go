@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -303,6 +304,7 @@ func TestConfigurationIsWrong(t *testing.T) {
 		"query":         {vaultint.Config{Address: "http://vault?a=" + canary, Auth: token}, "must not hold a query"},
 		"no PEM":        {vaultint.Config{Address: address, CACert: canary, Auth: token}, "ca_cert holds no PEM certificate"},
 		"timeout":       {vaultint.Config{Address: address, Timeout: -1, Auth: token}, "timeout is negative"},
+		"rate":          {vaultint.Config{Address: address, RateLimit: math.NaN(), Auth: token}, "rate_limit is not a number up to 1,000,000"},
 		"KV version":    {vaultint.Config{Address: address, Mounts: map[string]int{"kv": 3}, Auth: token}, "kv: KV version 3 is neither 1 nor 2"},
 		"no token":      {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodToken}}, "auth method token needs token"},
 		"odd token":     {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodToken, Token: secret.New("a\n" + canary)}}, "token holds white space"},

@@ -33,6 +33,15 @@ type mount struct {
 // holds says whether a path is below the mount.
 func (m mount) holds(path string) bool { return strings.HasPrefix(path, m.path+"/") }
 
+// name is what a reference's secret is called in a mount of KV version 2.
+func (m mount) name(ref secret.Ref) string {
+	name := strings.TrimPrefix(fullPath(ref), m.path+"/")
+	if ref.Mount == "" {
+		name = strings.TrimPrefix(name, "data/")
+	}
+	return name
+}
+
 // fullPath is the path that a reference names, the mount given apart put before it.
 func fullPath(ref secret.Ref) string {
 	path := strings.Trim(strings.TrimSpace(ref.Path), "/")

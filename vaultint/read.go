@@ -41,10 +41,18 @@ func get(ctx context.Context, api *vault.Client, path string, query map[string][
 	return answer, nil
 }
 
+// reading is a secret that was read.
+type reading struct {
+	secret.Data
+	// made says that Vault made the secret for this read: it is for one reader, and
+	// not kept.
+	made bool
+}
+
 var errNotVersioned = errors.New("not of KV version 2")
 
 // read reads a secret with one session. Its errors are *secret.ReadError.
-func (c *Client) read(ctx context.Context, s *session, ref secret.Ref) (secret.Data, error) {
+func (c *Client) read(ctx context.Context, s *session, ref secret.Ref) (reading, error) {
 	if m, ok := c.knownMount(ref); ok {
 		data, err := c.readMount(ctx, s, ref, m)
 		if m.given || !hasReason(err, secret.NotFound) && !hasReason(err, secret.Denied) {
@@ -55,7 +63,7 @@ func (c *Client) read(ctx context.Context, s *session, ref secret.Ref) (secret.D
 	m, err := c.detect(ctx, s, ref)
 	switch {
 	case err != nil:
-		return secret.Data{}, err
+		return reading{}, err
 	case m.engine != unknownEngine:
 		return c.readMount(ctx, s, ref, m)
 	}
@@ -63,30 +71,27 @@ func (c *Client) read(ctx context.Context, s *session, ref secret.Ref) (secret.D
 }
 
 // readMount reads a secret whose mount is known.
-func (c *Client) readMount(ctx context.Context, s *session, ref secret.Ref, m mount) (secret.Data, error) {
-	path := fullPath(ref)
+func (c *Client) readMount(ctx context.Context, s *session, ref secret.Ref, m mount) (reading, error) {
 	if m.engine != kv2 {
+		path := fullPath(ref)
 		data, err := c.readPlain(ctx, s, ref, path)
+		data.made = data.made || m.engine == otherEngine
 		if hasReason(err, secret.NotFound) && strings.HasPrefix(path, m.path+"/data/") {
 			return data, withHint(err, "this mount is of KV version 1, whose paths have no \"data\" segment")
 		}
 		return data, err
 	}
-	name := strings.TrimPrefix(path, m.path+"/")
-	if ref.Mount == "" {
-		name = strings.TrimPrefix(name, "data/")
-	}
-	return c.readVersioned(ctx, s, ref, m.path, name)
+	return c.readVersioned(ctx, s, ref, m.path, m.name(ref))
 }
 
 // readGuessing reads a secret whose mount Vault does not tell: see the package
 // comment. A form that may be read but is not there decides over forms that may
 // not be read.
-func (c *Client) readGuessing(ctx context.Context, s *session, ref secret.Ref) (secret.Data, error) {
+func (c *Client) readGuessing(ctx context.Context, s *session, ref secret.Ref) (reading, error) {
 	var denied, missing error
 	plain := ref.Version == 0 // whether a form without versions is worth trying
 	for _, g := range guesses(ref) {
-		var data secret.Data
+		var data reading
 		var err error
 		switch {
 		case g.engine == kv2:
@@ -109,10 +114,10 @@ func (c *Client) readGuessing(ctx context.Context, s *session, ref secret.Ref) (
 			}
 			return data, err
 		default:
-			return secret.Data{}, err
+			return reading{}, err
 		}
 	}
-	return secret.Data{}, first(missing, denied)
+	return reading{}, first(missing, denied)
 }
 
 // first gives the first of joined errors, of the first join that has any.
@@ -127,9 +132,9 @@ func first(joins ...error) error {
 }
 
 // readPlain reads a path as it is: KV version 1, and engines that make secrets.
-func (c *Client) readPlain(ctx context.Context, s *session, ref secret.Ref, path string) (secret.Data, error) {
+func (c *Client) readPlain(ctx context.Context, s *session, ref secret.Ref, path string) (reading, error) {
 	if ref.Version != 0 {
-		return secret.Data{}, &secret.ReadError{
+		return reading{}, &secret.ReadError{
 			Ref:    ref,
 			Reason: secret.Invalid,
 			Detail: "this mount keeps no versions, so that none can be pinned",
@@ -138,14 +143,14 @@ func (c *Client) readPlain(ctx context.Context, s *session, ref secret.Ref, path
 	}
 	answer, err := get(ctx, s.api, path, nil)
 	if err != nil {
-		return secret.Data{}, c.explainRead(ref, path, err)
+		return reading{}, c.explainRead(ref, path, err)
 	}
 	keys, _ := protect(answer.Data).(map[string]any)
-	return secret.Data{Ref: ref, Keys: keys}, nil
+	return reading{Data: secret.Data{Ref: ref, Keys: keys}, made: answer.LeaseID != ""}, nil
 }
 
 // readVersioned reads a secret of a KV version 2 mount.
-func (c *Client) readVersioned(ctx context.Context, s *session, ref secret.Ref, at, name string) (secret.Data, error) {
+func (c *Client) readVersioned(ctx context.Context, s *session, ref secret.Ref, at, name string) (reading, error) {
 	path := at + "/data/" + name
 	answer, err := get(ctx, s.api, path, versionQuery(ref.Version))
 	if err != nil {
@@ -153,12 +158,12 @@ func (c *Client) readVersioned(ctx context.Context, s *session, ref secret.Ref, 
 		if ref.Version != 0 && failure.Reason == secret.NotFound {
 			c.explainVersion(ctx, s, path, failure)
 		}
-		return secret.Data{}, failure
+		return reading{}, failure
 	}
 	details := detailsOf(answer)
 	keys, present := answer.Data["data"].(map[string]any)
 	if details.version == 0 || !present && !details.gone() {
-		return secret.Data{}, &secret.ReadError{
+		return reading{}, &secret.ReadError{
 			Ref:    ref,
 			Reason: secret.Invalid,
 			Detail: "the answer is not that of a KV version 2 mount",
@@ -168,11 +173,11 @@ func (c *Client) readVersioned(ctx context.Context, s *session, ref secret.Ref, 
 	}
 	ref.Version = details.version
 	if !present {
-		return secret.Data{}, details.explain(ref, at, name)
+		return reading{}, details.explain(ref, at, name)
 	}
 	data := secret.Data{Ref: ref, Created: details.created, Metadata: details.custom}
 	data.Keys, _ = protect(keys).(map[string]any)
-	return data, nil
+	return reading{Data: data}, nil
 }
 
 func versionQuery(version int) map[string][]string {

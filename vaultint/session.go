@@ -81,6 +81,9 @@ func (c *Client) loginAfter(after *session) (*pending, error) {
 		defer c.mu.Unlock()
 		if p.session != nil {
 			c.current = p.session
+			c.stats.Logins++
+		} else {
+			c.stats.Denied++
 		}
 		c.pending = nil
 		close(p.done)

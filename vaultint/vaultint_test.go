@@ -30,20 +30,23 @@ func newClient(t *testing.T, config vaultint.Config) *vaultint.Client {
 	return client
 }
 
-// withToken is the configuration of somebody who was given a token.
+// withToken is the configuration of somebody who was given a token. Nothing is kept,
+// as in all configurations of these tests that do not say otherwise.
 func withToken(server *servers.VaultServer, token string) vaultint.Config {
 	return vaultint.Config{
-		Address: server.Address,
-		CACert:  server.CACert,
-		Auth:    vaultint.Auth{Method: vaultint.MethodToken, Token: secret.New(token)},
+		Address:  server.Address,
+		CACert:   server.CACert,
+		CacheTTL: -1,
+		Auth:     vaultint.Auth{Method: vaultint.MethodToken, Token: secret.New(token)},
 	}
 }
 
 // withRole is the configuration of a program that logs in to a role.
 func withRole(server *servers.VaultServer, role servers.AppRole) vaultint.Config {
 	return vaultint.Config{
-		Address: server.Address,
-		CACert:  server.CACert,
+		Address:  server.Address,
+		CACert:   server.CACert,
+		CacheTTL: -1,
 		Auth: vaultint.Auth{
 			Method: vaultint.MethodAppRole, Mount: role.Mount,
 			RoleID: role.RoleID, SecretID: secret.New(role.SecretID),

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/schema"
@@ -38,6 +39,8 @@ func secretSourceFields() schema.Object {
 			text("ca_cert", "PEM text of the authorities to trust; the system's unless given."),
 			text("tls_server_name", "Name to expect in the server's certificate."),
 			{Name: "timeout", Type: schema.Duration, Doc: "Bound of one read; 10s unless given."},
+			{Name: "cache_ttl", Type: schema.Duration, Doc: "For how long a secret is kept; 30s unless given, 0 for not at all."},
+			{Name: "rate_limit", Type: schema.Number, Doc: "How many reads a second may go to Vault; 100 unless given, 0 for no limit."},
 			{Name: "auth", Type: schema.String, Public: true, Enum: []string{"token", "token_file", "approle"}, Doc: "How to log in."},
 			text("auth_mount", "Path of the login below auth/; the method's name unless given."),
 			token,
@@ -78,6 +81,7 @@ func decodeSecretSource(node schema.Node, origin string) (secretSource, error) {
 		Namespace: in.String("namespace"), LoginNamespace: in.String("login_namespace"),
 		CACert: in.String("ca_cert"), TLSServerName: in.String("tls_server_name"),
 		Timeout: in.Duration("timeout"), Mounts: mounts,
+		CacheTTL: noneIfZero(in, "cache_ttl", in.Duration("cache_ttl")), RateLimit: noneIfZero(in, "rate_limit", in.Number("rate_limit")),
 		Auth: vaultint.Auth{
 			Method: vaultint.Method(in.String("auth")), Mount: in.String("auth_mount"),
 			Token: in.Secret("token"), TokenFile: in.String("token_file"),
@@ -85,6 +89,15 @@ func decodeSecretSource(node schema.Node, origin string) (secretSource, error) {
 		},
 	}
 	return source, nil
+}
+
+// noneIfZero gives a number as vaultint wants it, where 0 stands for a default and a
+// negative one for none.
+func noneIfZero[N time.Duration | float64](in schema.Inputs, name string, number N) N {
+	if in.Has(name) && number == 0 {
+		return -1
+	}
+	return number
 }
 
 // secretSources gives every configured source of secrets, by precedence: those of
@@ -209,6 +222,18 @@ func (r *secretReader) ReadSecret(ctx context.Context, ref secret.Ref) (secret.D
 		return secret.Data{}, r.unknown(ctx, ref)
 	}
 	return reader.ReadSecret(ctx, ref)
+}
+
+// Forget implements connections.Forgetter. A source that cannot be opened keeps
+// nothing.
+func (r *secretReader) Forget(ref secret.Ref) {
+	reader, err := r.lookup(context.Background(), firstOf(ref.Vault, vaultint.DefaultName))
+	if err != nil {
+		return
+	}
+	if forgetter, ok := reader.(connections.Forgetter); ok {
+		forgetter.Forget(ref)
+	}
 }
 
 // unknown says that there is no source of that name, and which there are.

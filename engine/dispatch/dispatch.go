@@ -71,7 +71,8 @@ func (d *Dispatcher) Do(ctx context.Context, step Step) (Outcome, *engine.Error)
 }
 
 // try makes one try. A try whose credentials were refused is made once more if
-// the secrets have changed since they were read and the operation may be repeated.
+// the secrets have changed since they were read and the operation may be repeated;
+// a source that keeps what it read is made to read them afresh.
 func (d *Dispatcher) try(ctx context.Context, step Step, out *Outcome) *engine.Error {
 	resolved, failure := d.resolve(ctx, step, out)
 	if failure != nil {
@@ -80,6 +81,11 @@ func (d *Dispatcher) try(ctx context.Context, step Step, out *Outcome) *engine.E
 	failure, refused := d.perform(ctx, step, resolved, out)
 	if !refused {
 		return failure
+	}
+	if forgetter, ok := d.secrets.(connections.Forgetter); ok {
+		for _, ref := range resolved.Uses {
+			forgetter.Forget(ref)
+		}
 	}
 	again, err := d.resolve(ctx, step, out)
 	if err != nil || slices.EqualFunc(resolved.Masked, again.Masked, secret.Value.Equal) {
@@ -120,13 +126,14 @@ func (d *Dispatcher) resolve(ctx context.Context, step Step, out *Outcome) (conn
 		}
 	}
 	out.Type = resolved.Connection.Type
-	out.Uses = uses(resolved, laying.used)
+	resolved.Uses = append(resolved.Uses, laying.used...)
+	out.Uses = uses(resolved)
 	return resolved, nil
 }
 
-func uses(resolved connections.Resolved, handles []secret.Ref) engine.Uses {
+func uses(resolved connections.Resolved) engine.Uses {
 	u := engine.Uses{Connection: resolved.Connection.Name, Revision: resolved.Connection.Revision}
-	for _, ref := range slices.Concat(resolved.Uses, handles) {
+	for _, ref := range resolved.Uses {
 		path := secret.Ref{Vault: ref.Vault, Path: ref.Path}.String()
 		u.Secrets = append(u.Secrets, engine.SecretUse{Path: path, Version: ref.Version})
 	}

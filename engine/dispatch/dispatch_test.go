@@ -29,6 +29,16 @@ type secrets struct {
 	reads     int
 	passwords []string // by read; the last one stays
 	err       error
+	keeps     bool // gives what it read before, until that is to be forgotten
+	kept      secret.Data
+}
+
+func (s *secrets) Forget(ref secret.Ref) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ref == s.kept.Ref {
+		s.kept = secret.Data{}
+	}
 }
 
 func (s *secrets) ReadSecret(_ context.Context, ref secret.Ref) (secret.Data, error) {
@@ -37,12 +47,16 @@ func (s *secrets) ReadSecret(_ context.Context, ref secret.Ref) (secret.Data, er
 	if s.err != nil {
 		return secret.Data{}, s.err
 	}
+	if s.keeps && s.kept.Keys != nil {
+		return s.kept, nil
+	}
 	password := s.passwords[min(s.reads, len(s.passwords)-1)]
 	s.reads++
 	ref.Version = s.reads
-	return secret.Data{Ref: ref, Keys: map[string]any{
+	s.kept = secret.Data{Ref: ref, Keys: map[string]any{
 		"password": secret.New(password), "port": secret.Of(json.Number("2222")),
-	}}, nil
+	}}
+	return s.kept, nil
 }
 
 // fixture is a dispatcher over the connection files of a test.
@@ -277,18 +291,20 @@ func TestTimeoutAndCancel(t *testing.T) {
 	}
 }
 
-// TestRotation refuses the credentials: they are read once more, and only
-// credentials that have changed are tried.
+// TestRotation refuses the credentials: they are read once more from their source,
+// and only credentials that have changed are tried.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	refused := map[string]any{"fail_times": 1.0, "counter": "tries", "fail_kind": "denied", "fail_auth": true}
-	rotated := &secrets{passwords: []string{"old-password", canary}}
-	out, failure := newFixture(t, rotated).do(t, refused, engine.Options{})
-	if failure != nil || out.Tries != 2 || rotated.reads != 2 || out.Uses.Secrets[0].Version != 2 {
-		t.Errorf("rotated: got %+v, %v after %d reads", out, failure, rotated.reads)
+	for _, keeps := range []bool{false, true} {
+		rotated := &secrets{passwords: []string{"old-password", canary}, keeps: keeps}
+		out, failure := newFixture(t, rotated).do(t, refused, engine.Options{})
+		if failure != nil || out.Tries != 2 || rotated.reads != 2 || out.Uses.Secrets[0].Version != 2 {
+			t.Errorf("rotated: got %+v, %v after %d reads", out, failure, rotated.reads)
+		}
 	}
 	same := &secrets{passwords: []string{canary}}
-	out, failure = newFixture(t, same).do(t, refused, engine.Options{})
+	out, failure := newFixture(t, same).do(t, refused, engine.Options{})
 	if kind(failure) != engine.Denied || out.Tries != 1 {
 		t.Errorf("not rotated: got %d tries and %v, want one and denied", out.Tries, failure)
 	}

@@ -1,0 +1,184 @@
+package vaultint
+
+import (
+	"container/list"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/weir-engine/weir/connections/secret"
+)
+
+const (
+	maxEntries = 1000
+	maxCached  = 32 << 20         // bytes of keys and values
+	minBackoff = time.Second      // how long a first refusal is kept
+	maxBackoff = 30 * time.Second // how long any is
+)
+
+// cacheKey is what makes a secret the same one.
+type cacheKey struct {
+	identity    string
+	mount, name string
+	engine      engine
+	version     int // 0 for the newest
+}
+
+// entry is what a read came to. It does not change once others can see it.
+type entry struct {
+	data  secret.Data
+	made  bool              // for one reader
+	err   *secret.ReadError // then there is no data
+	read  time.Time
+	until time.Time // when Vault is asked again; zero if it is not kept
+	wait  time.Duration
+	size  int
+}
+
+// answer gives what was read to one more reader, who may do with it as he likes.
+func (e *entry) answer(ref secret.Ref, now time.Time) (secret.Data, error) {
+	if e.err != nil {
+		failure := *e.err
+		failure.Ref = ref
+		if age := now.Sub(e.read); age > 0 {
+			kept := fmt.Sprintf("vault said so %s ago and is asked again in %s", seconds(age), seconds(e.until.Sub(now)))
+			if failure.Hint != "" {
+				kept = failure.Hint + " (" + kept + ")"
+			}
+			failure.Hint = kept
+		}
+		return secret.Data{}, &failure
+	}
+	data := e.data
+	data.Ref = ref
+	data.Ref.Version = e.data.Ref.Version
+	data.Keys, _ = copyTree(e.data.Keys).(map[string]any)
+	data.Metadata = maps.Clone(e.data.Metadata)
+	data.CachedUntil = e.until
+	return data, nil
+}
+
+func seconds(d time.Duration) time.Duration { return max(d.Round(time.Second), time.Second) }
+
+// cache keeps what was read, within bounds. Its owner guards it.
+type cache struct {
+	ttl     time.Duration // not above 0: nothing is kept
+	entries map[cacheKey]*list.Element
+	order   *list.List // of kept, the one read last in front
+	size    int
+}
+
+type kept struct {
+	key cacheKey
+	*entry
+}
+
+func newCache(ttl time.Duration) *cache {
+	return &cache{ttl: ttl, entries: map[cacheKey]*list.Element{}, order: list.New()}
+}
+
+// get gives what is kept for a key, which may be too old to be used; nil if nothing.
+func (c *cache) get(key cacheKey) *entry {
+	if at := c.entries[key]; at != nil {
+		return at.Value.(kept).entry
+	}
+	return nil
+}
+
+// put keeps what a read came to, and drops what is too old or too much.
+func (c *cache) put(key cacheKey, e *entry) {
+	before := c.get(key)
+	c.drop(key)
+	life := c.ttl
+	if e.err != nil {
+		life = min(c.ttl, c.backoff(before, e))
+	}
+	if life <= 0 || e.made {
+		return
+	}
+	e.until = e.read.Add(life)
+	e.wait = life
+	e.size = sizeOf(e.data.Keys)
+	if e.size > maxCached {
+		e.until = time.Time{}
+		return
+	}
+	c.entries[key] = c.order.PushFront(kept{key, e})
+	c.size += e.size
+	for at := c.order.Back(); at != nil; at = c.order.Back() {
+		oldest := at.Value.(kept)
+		// A refusal is remembered for longer than it is used: the next one is kept for
+		// longer then.
+		if c.size <= maxCached && c.order.Len() <= maxEntries && e.read.Before(oldest.until.Add(oldest.grace())) {
+			break
+		}
+		c.drop(oldest.key)
+	}
+}
+
+// grace is for how long an entry that is not used any more is remembered.
+func (e *entry) grace() time.Duration {
+	if e.err != nil {
+		return maxBackoff
+	}
+	return 0
+}
+
+// backoff says for how long a failure is kept; 0 for those that may be over already.
+func (c *cache) backoff(before, now *entry) time.Duration {
+	switch {
+	case now.err.Reason != secret.Denied && now.err.Reason != secret.NotFound:
+		return 0
+	case before == nil || before.err == nil:
+		return minBackoff
+	}
+	return min(2*before.wait, maxBackoff)
+}
+
+func (c *cache) drop(key cacheKey) {
+	at := c.entries[key]
+	if at == nil {
+		return
+	}
+	c.size -= at.Value.(kept).size
+	c.order.Remove(at)
+	delete(c.entries, key)
+}
+
+// sizeOf estimates the memory of a tree.
+func sizeOf(tree any) int {
+	const each = 64
+	size := each
+	switch node := tree.(type) {
+	case map[string]any:
+		for key, child := range node {
+			size += len(key) + sizeOf(child)
+		}
+	case []any:
+		for _, child := range node {
+			size += sizeOf(child)
+		}
+	case secret.Value:
+		size += len(node.Reveal())
+	}
+	return size
+}
+
+// copyTree copies everything that can be changed.
+func copyTree(tree any) any {
+	switch node := tree.(type) {
+	case map[string]any:
+		made := make(map[string]any, len(node))
+		for key, child := range node {
+			made[key] = copyTree(child)
+		}
+		return made
+	case []any:
+		made := make([]any, len(node))
+		for i, child := range node {
+			made[i] = copyTree(child)
+		}
+		return made
+	}
+	return tree
+}

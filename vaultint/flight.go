@@ -1,0 +1,126 @@
+package vaultint
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"github.com/weir-engine/weir/connections/secret"
+)
+
+// flight is a read that is under way, shared by everybody who waits for it.
+type flight struct {
+	key     cacheKey
+	cancel  context.CancelFunc
+	waiters int           // guarded by the client; at 0 nobody wants it any more
+	done    chan struct{} // closed when entry is set
+	entry   *entry
+	taken   atomic.Bool // who sets it gets a secret that is for one reader
+}
+
+func (c Config) limiter() *rate.Limiter {
+	if c.RateLimit < 0 {
+		return rate.NewLimiter(rate.Inf, 0)
+	}
+	return rate.NewLimiter(rate.Limit(c.RateLimit), int(math.Ceil(c.RateLimit)))
+}
+
+// recall gives what is kept of a secret, or the read to wait for, which it starts if
+// there is none. It outlives the reader that asked first as long as others wait.
+func (c *Client) recall(ref secret.Ref) (*entry, *flight, error) {
+	key := c.cacheKey(ref)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, nil, c.explain(errClosed)
+	}
+	if e := c.cache.get(key); e != nil && c.config.Now().Before(e.until) {
+		c.stats.Hits++
+		return e, nil, nil
+	}
+	for _, form := range []cacheKey{key, key.form(ref)} {
+		if f := c.reading[form]; f != nil && key.engine != otherEngine {
+			c.stats.Hits++
+			f.waiters++
+			return nil, f, nil
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &flight{key: key, cancel: cancel, waiters: 1, done: make(chan struct{})}
+	c.reading[key] = f
+	c.flights[f] = true
+	c.work.Go(func() {
+		defer cancel()
+		c.land(f, ref, c.fly(ctx, ref))
+	})
+	return nil, f, nil
+}
+
+// fly reads a secret as soon as the rate limit allows.
+func (c *Client) fly(ctx context.Context, ref secret.Ref) *entry {
+	if err := c.limiter.Wait(ctx); err != nil {
+		return &entry{err: c.explain(errClosed)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	read, err := c.readSecret(ctx, ref)
+	if err != nil {
+		return &entry{err: c.explain(err)}
+	}
+	return &entry{data: read.Data, made: read.made}
+}
+
+// land ends a read: what it found is there for others before a next one can begin.
+// The mount may be known only now.
+func (c *Client) land(f *flight, ref secret.Ref, e *entry) {
+	key := c.cacheKey(ref)
+	key.identity = f.key.identity
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Reads++
+	if e.err != nil {
+		c.stats.Failed++
+	}
+	e.read = c.config.Now()
+	if c.reading[f.key] == f {
+		delete(c.reading, f.key)
+		c.cache.put(key, e)
+	}
+	delete(c.flights, f)
+	f.entry = e
+	close(f.done)
+}
+
+// leave is for a reader that gives up.
+func (c *Client) leave(f *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f.waiters--; f.waiters > 0 {
+		return
+	}
+	f.cancel()
+	if c.reading[f.key] == f {
+		delete(c.reading, f.key)
+	}
+}
+
+// form is the key as it was when the mount was not known yet: a read that finds the
+// mount was begun under it.
+func (k cacheKey) form(ref secret.Ref) cacheKey {
+	return cacheKey{identity: k.identity, mount: ref.Mount, name: fullPath(ref), version: ref.Version}
+}
+
+// cacheKey names a secret in the way that all forms of its path share. As long as
+// its mount is not known, each form is one of its own.
+func (c *Client) cacheKey(ref secret.Ref) cacheKey {
+	key := cacheKey{identity: c.credentials.identity()}.form(ref)
+	if m, ok := c.knownMount(ref); ok {
+		key.mount, key.engine = m.path, m.engine
+		if m.engine == kv2 {
+			key.name = m.name(ref)
+		}
+	}
+	return key
+}
