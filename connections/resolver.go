@@ -276,10 +276,15 @@ func (out *outcome) pairs() []Pair {
 	return pairs
 }
 
-// warnings tells, in the order of the fields, of secrets too short to be masked
-// and of secrets in plain files.
+// warnings tells of secrets that may be outdated and then, in the order of the
+// fields, of secrets too short to be masked and of secrets in plain files.
 func (out *outcome) warnings() []string {
 	var warnings []string
+	for i := range out.reads {
+		if warning := out.reads[i].Data.Warning(); warning != "" {
+			warnings = append(warnings, warning)
+		}
+	}
 	for i := range out.object.Fields {
 		f := &out.object.Fields[i]
 		in, ok := out.merged.Inputs[f.Name]

@@ -14,6 +14,7 @@ const (
 	maxCached  = 32 << 20         // bytes of keys and values
 	minBackoff = time.Second      // how long a first refusal is kept
 	maxBackoff = 30 * time.Second // how long any is
+	respite    = 5 * time.Second  // for how long Vault is left alone in an outage that is tolerated
 )
 
 // cacheKey is what makes a secret the same one.
@@ -30,9 +31,13 @@ type entry struct {
 	made  bool              // for one reader
 	err   *secret.ReadError // then there is no data
 	read  time.Time
-	until time.Time // when Vault is asked again; zero if it is not kept
+	until time.Time // when Vault is asked again; zero if at once
 	wait  time.Duration
-	size  int
+	// last is until when it is of use though it is not given any more: a secret for an
+	// outage, a refusal so that the next one is kept for longer.
+	last   time.Time
+	outage *secret.ReadError // why there is nothing newer; nil if nobody asked
+	size   int
 }
 
 // answer gives what was read to one more reader, who may do with it as he likes.
@@ -54,7 +59,12 @@ func (e *entry) answer(ref secret.Ref, now time.Time) (secret.Data, error) {
 	data.Ref.Version = e.data.Ref.Version
 	data.Keys, _ = copyTree(e.data.Keys).(map[string]any)
 	data.Metadata = maps.Clone(e.data.Metadata)
-	data.CachedUntil = e.until
+	data.CachedUntil, data.ReadAt = e.until, e.read
+	if e.outage != nil {
+		outage := *e.outage
+		outage.Ref = ref
+		data.Outage = &outage
+	}
 	return data, nil
 }
 
@@ -62,10 +72,11 @@ func seconds(d time.Duration) time.Duration { return max(d.Round(time.Second), t
 
 // cache keeps what was read, within bounds. Its owner guards it.
 type cache struct {
-	ttl     time.Duration // not above 0: nothing is kept
-	entries map[cacheKey]*list.Element
-	order   *list.List // of kept, the one read last in front
-	size    int
+	ttl      time.Duration // not above 0: nothing is given twice
+	tolerate time.Duration // in an outage
+	entries  map[cacheKey]*list.Element
+	order    *list.List // of kept, the one read last in front
+	size     int
 }
 
 type kept struct {
@@ -73,8 +84,8 @@ type kept struct {
 	*entry
 }
 
-func newCache(ttl time.Duration) *cache {
-	return &cache{ttl: ttl, entries: map[cacheKey]*list.Element{}, order: list.New()}
+func newCache(ttl, tolerate time.Duration) *cache {
+	return &cache{ttl: ttl, tolerate: tolerate, entries: map[cacheKey]*list.Element{}, order: list.New()}
 }
 
 // get gives what is kept for a key, which may be too old to be used; nil if nothing.
@@ -89,39 +100,62 @@ func (c *cache) get(key cacheKey) *entry {
 func (c *cache) put(key cacheKey, e *entry) {
 	before := c.get(key)
 	c.drop(key)
-	life := c.ttl
+	if e.made {
+		return
+	}
+	e.wait = max(c.ttl, 0)
+	e.last = e.read.Add(max(c.ttl, c.tolerate))
 	if e.err != nil {
-		life = min(c.ttl, c.backoff(before, e))
+		e.wait = min(e.wait, c.backoff(before, e))
+		e.last = e.read.Add(e.wait + maxBackoff)
 	}
-	if life <= 0 || e.made {
-		return
-	}
-	e.until = e.read.Add(life)
-	e.wait = life
 	e.size = sizeOf(e.data.Keys)
-	if e.size > maxCached {
-		e.until = time.Time{}
+	if e.size > maxCached || e.wait == 0 && (e.err != nil || c.tolerate == 0) {
 		return
+	}
+	if e.wait > 0 {
+		e.until = e.read.Add(e.wait)
 	}
 	c.entries[key] = c.order.PushFront(kept{key, e})
 	c.size += e.size
 	for at := c.order.Back(); at != nil; at = c.order.Back() {
 		oldest := at.Value.(kept)
-		// A refusal is remembered for longer than it is used: the next one is kept for
-		// longer then.
-		if c.size <= maxCached && c.order.Len() <= maxEntries && e.read.Before(oldest.until.Add(oldest.grace())) {
+		if c.size <= maxCached && c.order.Len() <= maxEntries && e.read.Before(oldest.last) {
 			break
 		}
 		c.drop(oldest.key)
 	}
 }
 
-// grace is for how long an entry that is not used any more is remembered.
-func (e *entry) grace() time.Duration {
-	if e.err != nil {
-		return maxBackoff
+// tolerated gives what to use in place of a read that failed in an outage: what was
+// read before, if that is not too old; else nil.
+func (c *cache) tolerated(key cacheKey, failed *entry) *entry {
+	before := c.get(key)
+	if failed.err == nil || before == nil || before.err != nil || !failed.read.Before(before.read.Add(c.tolerate)) {
+		return nil
 	}
-	return 0
+	switch failed.err.Reason {
+	case secret.Unreachable, secret.Sealed, secret.TimedOut:
+	default:
+		return nil
+	}
+	old := *before
+	old.outage = failed.err
+	old.until = time.Time{}
+	if c.ttl > 0 {
+		old.until = failed.read.Add(min(c.ttl, respite, before.read.Add(c.tolerate).Sub(failed.read)))
+	}
+	c.entries[key].Value = kept{key, &old}
+	return &old
+}
+
+// expire makes a read necessary; for an outage, what is kept stays.
+func (c *cache) expire(key cacheKey) {
+	if before := c.get(key); before != nil {
+		old := *before
+		old.until = time.Time{}
+		c.entries[key].Value = kept{key, &old}
+	}
 }
 
 // backoff says for how long a failure is kept; 0 for those that may be over already.

@@ -55,7 +55,7 @@ func New(config Config) (*Client, error) {
 		detecting:   make(chan struct{}, 1),
 		limiter:     config.limiter(),
 		mounts:      map[string]mount{},
-		cache:       newCache(config.CacheTTL),
+		cache:       newCache(config.CacheTTL, config.Tolerate),
 		reading:     map[cacheKey]*flight{},
 		flights:     map[*flight]bool{},
 	}, nil
@@ -66,7 +66,8 @@ func New(config Config) (*Client, error) {
 // secret at the same time shares one read, unless Vault makes the secret for its
 // reader. What the error may be, the package comment says. A refused read is tried
 // once more with a new login if the token is no longer valid, or old enough that its
-// role may have got other policies since.
+// role may have got other policies since. In an outage, what was read within
+// Config.Tolerate is given.
 func (c *Client) ReadSecret(ctx context.Context, ref secret.Ref) (secret.Data, error) {
 	if err := checkRef(ref); err != nil {
 		return secret.Data{}, err
@@ -102,9 +103,12 @@ func (c *Client) Forget(ref secret.Ref) {
 	defer c.mu.Unlock()
 	for key, ofKey := range keys {
 		if e := c.cache.get(key); e == nil || e.err == nil && e.data.Ref.Version == ref.Version {
-			c.cache.drop(key)
-			delete(c.reading, key) // it may have begun before the change
-			delete(c.reading, key.form(ofKey))
+			c.cache.expire(key)
+			for _, at := range []cacheKey{key, key.form(ofKey)} {
+				if f := c.reading[at]; f != nil {
+					c.detach(f) // it may have begun before the change
+				}
+			}
 		}
 	}
 }
@@ -113,6 +117,7 @@ func (c *Client) Forget(ref secret.Ref) {
 type Stats struct {
 	Reads  int64 // that were begun
 	Failed int64 // of Reads, those without a secret
+	Stale  int64 // of Failed, those in whose place an older secret was given
 	Hits   int64 // that were answered without asking Vault, or by the read of another
 	Logins int64 // that succeeded
 	Denied int64 // logins that failed, for whatever reason

@@ -42,6 +42,10 @@ type Config struct {
 	// CacheTTL is for how long what was read is given to others without asking Vault;
 	// 0 means 30 s, a negative one that nothing is kept.
 	CacheTTL time.Duration
+	// Tolerate is for how long after it was read a secret is still given if Vault is
+	// unreachable, sealed or does not answer in time; the secret.Data says so. 0 means
+	// that an outage is an error at once, or as soon as CacheTTL is over.
+	Tolerate time.Duration
 	// RateLimit is how many reads a second go to Vault, and how many may go at once;
 	// others wait. A read whose mount is not known yet makes more than one request. 0
 	// means 100, a negative one that there is no limit.
@@ -145,6 +149,9 @@ func (c Config) checkRest() error {
 	var problems []error
 	if c.Timeout < 0 {
 		problems = append(problems, errors.New("timeout is negative"))
+	}
+	if c.Tolerate < 0 {
+		problems = append(problems, errors.New("tolerate is negative"))
 	}
 	if !(c.RateLimit <= 1e6) { // NaN is not either
 		problems = append(problems, errors.New("rate_limit is not a number up to 1,000,000"))

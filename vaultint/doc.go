@@ -45,5 +45,7 @@
 // twice as long each time. What Vault makes for its reader, such as a database user,
 // is neither kept nor shared. [Client.Forget] is the way past what is kept.
 //
-// Renewal and serving through an outage are not here.
+// With [Config.Tolerate], an outage is bridged with what was read before it.
+//
+// Renewal is not here.
 package vaultint

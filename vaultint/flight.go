@@ -12,7 +12,8 @@ import (
 
 // flight is a read that is under way, shared by everybody who waits for it.
 type flight struct {
-	key     cacheKey
+	key     cacheKey // as it was at the start
+	form    cacheKey // which stays when the mount is found or forgotten meanwhile
 	cancel  context.CancelFunc
 	waiters int           // guarded by the client; at 0 nobody wants it any more
 	done    chan struct{} // closed when entry is set
@@ -40,16 +41,16 @@ func (c *Client) recall(ref secret.Ref) (*entry, *flight, error) {
 		c.stats.Hits++
 		return e, nil, nil
 	}
-	for _, form := range []cacheKey{key, key.form(ref)} {
-		if f := c.reading[form]; f != nil && key.engine != otherEngine {
+	for _, at := range []cacheKey{key, key.form(ref)} {
+		if f := c.reading[at]; f != nil && key.engine != otherEngine {
 			c.stats.Hits++
 			f.waiters++
 			return nil, f, nil
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &flight{key: key, cancel: cancel, waiters: 1, done: make(chan struct{})}
-	c.reading[key] = f
+	f := &flight{key: key, form: key.form(ref), cancel: cancel, waiters: 1, done: make(chan struct{})}
+	c.reading[f.key], c.reading[f.form] = f, f
 	c.flights[f] = true
 	c.work.Go(func() {
 		defer cancel()
@@ -84,10 +85,13 @@ func (c *Client) land(f *flight, ref secret.Ref, e *entry) {
 		c.stats.Failed++
 	}
 	e.read = c.config.Now()
-	if c.reading[f.key] == f {
-		delete(c.reading, f.key)
+	if old := c.cache.tolerated(key, e); old != nil {
+		c.stats.Stale++
+		e = old
+	} else if c.joinable(f) {
 		c.cache.put(key, e)
 	}
+	c.detach(f)
 	delete(c.flights, f)
 	f.entry = e
 	close(f.done)
@@ -101,13 +105,22 @@ func (c *Client) leave(f *flight) {
 		return
 	}
 	f.cancel()
-	if c.reading[f.key] == f {
-		delete(c.reading, f.key)
+	c.detach(f)
+}
+
+// joinable says whether readers may still come to wait for a read.
+func (c *Client) joinable(f *flight) bool { return c.reading[f.key] == f || c.reading[f.form] == f }
+
+// detach lets the next reader begin a read of its own.
+func (c *Client) detach(f *flight) {
+	for _, key := range []cacheKey{f.key, f.form} {
+		if c.reading[key] == f {
+			delete(c.reading, key)
+		}
 	}
 }
 
-// form is the key as it was when the mount was not known yet: a read that finds the
-// mount was begun under it.
+// form is the key of a reference whose mount is not known.
 func (k cacheKey) form(ref secret.Ref) cacheKey {
 	return cacheKey{identity: k.identity, mount: ref.Mount, name: fullPath(ref), version: ref.Version}
 }

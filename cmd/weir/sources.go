@@ -40,6 +40,7 @@ func secretSourceFields() schema.Object {
 			text("tls_server_name", "Name to expect in the server's certificate."),
 			{Name: "timeout", Type: schema.Duration, Doc: "Bound of one read; 10s unless given."},
 			{Name: "cache_ttl", Type: schema.Duration, Doc: "For how long a secret is kept; 30s unless given, 0 for not at all."},
+			{Name: "tolerate", Type: schema.Duration, Doc: "How old a secret may be in an outage; unless given, an outage is an error."},
 			{Name: "rate_limit", Type: schema.Number, Doc: "How many reads a second may go to Vault; 100 unless given, 0 for no limit."},
 			{Name: "auth", Type: schema.String, Public: true, Enum: []string{"token", "token_file", "approle"}, Doc: "How to log in."},
 			text("auth_mount", "Path of the login below auth/; the method's name unless given."),
@@ -81,6 +82,7 @@ func decodeSecretSource(node schema.Node, origin string) (secretSource, error) {
 		Namespace: in.String("namespace"), LoginNamespace: in.String("login_namespace"),
 		CACert: in.String("ca_cert"), TLSServerName: in.String("tls_server_name"),
 		Timeout: in.Duration("timeout"), Mounts: mounts,
+		Tolerate: in.Duration("tolerate"),
 		CacheTTL: noneIfZero(in, "cache_ttl", in.Duration("cache_ttl")), RateLimit: noneIfZero(in, "rate_limit", in.Number("rate_limit")),
 		Auth: vaultint.Auth{
 			Method: vaultint.Method(in.String("auth")), Mount: in.String("auth_mount"),

@@ -22,7 +22,7 @@ type vaultFlags struct {
 	auth, mount, tokenFile, roleID, secretIDFile, file            string
 	kv                                                            []string
 	timeout                                                       time.Duration
-	cacheTTL, rateLimit                                           string
+	cacheTTL, rateLimit, tolerate                                 string
 	replace                                                       bool
 }
 
@@ -58,6 +58,7 @@ With --file, a YAML file of secrets stands in for a Vault in development.`,
 	flags.StringVar(&given.tlsServerName, "tls-server-name", "", "name to expect in the server's certificate")
 	flags.DurationVar(&given.timeout, "timeout", 0, "bound of one read (10s)")
 	flags.StringVar(&given.cacheTTL, "cache-ttl", "", "for how long a secret is kept, 0 for not at all (30s)")
+	flags.StringVar(&given.tolerate, "tolerate", "", "how old a secret may be in an outage, such as 10m; without it, an outage is an error")
 	flags.StringVar(&given.rateLimit, "rate-limit", "", "how many reads a second may go to the Vault, 0 for no limit (100)")
 	flags.StringVar(&given.auth, "auth", "", "token, token_file or approle; by default what the other flags suggest")
 	flags.StringVar(&given.mount, "mount", "", "path of the login below auth/, if it is not the method's name")
@@ -96,6 +97,7 @@ func (a *app) vaultTree(ctx context.Context, name string, given vaultFlags) (map
 	put("role_id", given.roleID)
 	put("cache_ttl", given.cacheTTL)
 	put("rate_limit", given.rateLimit)
+	put("tolerate", given.tolerate)
 	if given.timeout != 0 {
 		tree["timeout"] = given.timeout.String()
 	}

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -48,6 +49,21 @@ type Data struct {
 	// CachedUntil is until when a reader may see this same answer again without
 	// the source being asked; zero if it is not cached.
 	CachedUntil time.Time
+	// ReadAt is when the source gave it; zero if that is not known.
+	ReadAt time.Time
+	// Outage is why the source could not be asked again, if it should have been and
+	// its configuration tolerates that; nil if this is no older than it should be.
+	Outage *ReadError
 	// Metadata is the custom metadata of the secret, which is public; may be nil.
 	Metadata map[string]string
+}
+
+// Warning says that the secret may be outdated, and why; empty if it is not. It is no
+// secret.
+func (d Data) Warning() string {
+	if d.Outage == nil {
+		return ""
+	}
+	return fmt.Sprintf("secret %q is as it was at %s, because its source cannot be asked: %s: %s",
+		d.Ref, d.ReadAt.UTC().Format(time.RFC3339), d.Outage.Reason, d.Outage.Detail)
 }

@@ -120,7 +120,7 @@ func (d *Dispatcher) resolve(ctx context.Context, step Step, out *Outcome) (conn
 		failure.Message = unnamed(failure.Message, step.Call.Name)
 		return connections.Resolved{}, failure
 	}
-	for _, warning := range resolved.Warnings {
+	for _, warning := range slices.Concat(laying.warnings, resolved.Warnings) {
 		if out.Tries == 0 { // once is enough
 			step.warn(warning)
 		}

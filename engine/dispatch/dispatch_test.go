@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +32,7 @@ type secrets struct {
 	err       error
 	keeps     bool // gives what it read before, until that is to be forgotten
 	kept      secret.Data
+	outage    *secret.ReadError
 }
 
 func (s *secrets) Forget(ref secret.Ref) {
@@ -53,7 +55,7 @@ func (s *secrets) ReadSecret(_ context.Context, ref secret.Ref) (secret.Data, er
 	password := s.passwords[min(s.reads, len(s.passwords)-1)]
 	s.reads++
 	ref.Version = s.reads
-	s.kept = secret.Data{Ref: ref, Keys: map[string]any{
+	s.kept = secret.Data{Ref: ref, Outage: s.outage, Keys: map[string]any{
 		"password": secret.New(password), "port": secret.Of(json.Number("2222")),
 	}}
 	return s.kept, nil
@@ -307,6 +309,25 @@ func TestRotation(t *testing.T) {
 	out, failure := newFixture(t, same).do(t, refused, engine.Options{})
 	if kind(failure) != engine.Denied || out.Tries != 1 {
 		t.Errorf("not rotated: got %d tries and %v, want one and denied", out.Tries, failure)
+	}
+}
+
+// TestOutage gives an older secret, of a connection and of a handle: the step goes on
+// and says so.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, &secrets{outage: &secret.ReadError{Reason: secret.Sealed, Detail: "it is sealed"}})
+	handle := engine.SecretRef("team:secret/mysql#password")
+	if _, failure := f.do(t, map[string]any{"payload": map[string]any{"a": handle}}, engine.Options{}); failure != nil {
+		t.Fatal(failure)
+	}
+	for _, path := range []string{"secret/data/oracle", "team:secret/mysql"} {
+		warned := slices.ContainsFunc(f.events, func(e engine.Event) bool {
+			return e.Level == engine.Warn && strings.Contains(e.Message, path) && strings.Contains(e.Message, "sealed: it is sealed")
+		})
+		if !warned {
+			t.Errorf("got %+v, want a warning of %s", f.events, path)
+		}
 	}
 }
 

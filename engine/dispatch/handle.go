@@ -14,9 +14,10 @@ import (
 
 // handles lays the secrets that a flow's handles name into its inputs.
 type handles struct {
-	reader connections.SecretReader
-	masked []secret.Value // every value that was laid in
-	used   []secret.Ref
+	reader   connections.SecretReader
+	masked   []secret.Value // every value that was laid in
+	used     []secret.Ref
+	warnings []string // of secrets that may be outdated
 }
 
 // lay gives a copy of the tree in which each engine.SecretRef is replaced by what
@@ -71,6 +72,9 @@ func (h *handles) read(ctx context.Context, handle engine.SecretRef) (any, error
 		}
 	}
 	h.used = append(h.used, data.Ref)
+	if warning := data.Warning(); warning != "" {
+		h.warnings = append(h.warnings, warning)
+	}
 	h.mask(value)
 	return value, nil
 }
