@@ -134,8 +134,9 @@ func (d *Dispatcher) resolve(ctx context.Context, step Step, out *Outcome) (conn
 func uses(resolved connections.Resolved) engine.Uses {
 	u := engine.Uses{Connection: resolved.Connection.Name, Revision: resolved.Connection.Revision}
 	for _, ref := range resolved.Uses {
-		path := secret.Ref{Vault: ref.Vault, Path: ref.Path}.String()
-		u.Secrets = append(u.Secrets, engine.SecretUse{Path: path, Version: ref.Version})
+		version := ref.Version
+		ref.Version = 0
+		u.Secrets = append(u.Secrets, engine.SecretUse{Path: ref.String(), Version: version})
 	}
 	return u
 }

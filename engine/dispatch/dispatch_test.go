@@ -80,7 +80,8 @@ value:
   port: 1
 pinned: [host]
 secrets:
-  - path: secret/data/oracle
+  - path: oracle
+    mount: secret/data
 `
 
 func newFixture(t *testing.T, reader *secrets) *fixture {
