@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -82,8 +83,16 @@ func (s secretSource) tree() map[string]any {
 	put("auth_mount", auth.Mount)
 	put("token_file", auth.TokenFile)
 	put("role_id", auth.RoleID)
-	if s.vault.Timeout != 0 {
-		tree["timeout"] = s.vault.Timeout.String()
+	putDuration := func(key string, d time.Duration) {
+		if d != 0 {
+			tree[key] = max(d, 0).String()
+		}
+	}
+	putDuration("timeout", s.vault.Timeout)
+	putDuration("cache_ttl", s.vault.CacheTTL) // below 0, for none, is shown as it was given
+	putDuration("tolerate", s.vault.Tolerate)
+	if s.vault.RateLimit != 0 {
+		tree["rate_limit"] = max(s.vault.RateLimit, 0)
 	}
 	if !auth.Token.IsZero() {
 		tree["token"] = secret.Mask

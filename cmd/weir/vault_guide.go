@@ -35,7 +35,8 @@ read again before each use.
 
 ROTATION
 
-A secret is read when a task starts, so the next task uses a new version; "version" in an attached secret
+A secret is read when a task starts and kept for 30 seconds (--cache-ttl), for all who read it at the same
+time too; so a task that starts half a minute later uses a new version. "version" in an attached secret
 pins one. If the other system refuses the credentials, the secrets are read again, and if they have changed,
 the task is tried once more, provided that its operation may be repeated. The execution records the version.
 
@@ -52,7 +53,11 @@ weir vault test says stage by stage what works: name, connection, certificate, l
   unreachable         no connection, or what answers is no Vault
   timed out           no answer within the timeout (--timeout)
 
-A flow can wait for a Vault that is down for a while: connect(name, inputs, {retry = {max_tries = 10}}).
+WHEN VAULT IS DOWN
+
+Without more, tasks that need a secret from it fail. --tolerate 10m has them use what was read within the
+last ten minutes, with a warning, while Vault is unreachable, sealed or silent; never when it refuses. Or
+let the flow wait: connect(name, inputs, {retry = {max_tries = 10}}).
 
 NAMESPACES (Vault Enterprise)
 
