@@ -26,7 +26,9 @@ type Client struct {
 
 	mu      sync.Mutex
 	current *session
+	stop    context.CancelFunc // ends the renewal of current; nil if there is none
 	pending *pending
+	refusal *entry           // of the last login, if Vault refused it
 	mounts  map[string]mount // by path, as found
 	cache   *cache
 	reading map[cacheKey]*flight // the one that a reader joins
@@ -115,12 +117,13 @@ func (c *Client) Forget(ref secret.Ref) {
 
 // Stats counts what a client did since it was made.
 type Stats struct {
-	Reads  int64 // that were begun
-	Failed int64 // of Reads, those without a secret
-	Stale  int64 // of Failed, those in whose place an older secret was given
-	Hits   int64 // that were answered without asking Vault, or by the read of another
-	Logins int64 // that succeeded
-	Denied int64 // logins that failed, for whatever reason
+	Reads    int64 // that were begun
+	Failed   int64 // of Reads, those without a secret
+	Stale    int64 // of Failed, those in whose place an older secret was given
+	Hits     int64 // that were answered without asking Vault, or by the read of another
+	Renewals int64 // of tokens
+	Logins   int64 // that succeeded
+	Denied   int64 // logins that failed, for whatever reason
 }
 
 // Stats gives the counts so far.
@@ -164,6 +167,9 @@ func (c *Client) Close() {
 	}
 	for f := range c.flights {
 		f.cancel()
+	}
+	if c.stop != nil {
+		c.stop()
 	}
 	c.mu.Unlock()
 	c.work.Wait()

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unicode"
 
 	vault "github.com/hashicorp/vault/api"
@@ -39,6 +40,9 @@ type grant struct {
 	// own says that the token was made for this login, and may be revoked when it
 	// is no longer used.
 	own bool
+	// life is for how long the token is valid; 0 if that is not known, or for ever.
+	life      time.Duration
+	renewable bool
 }
 
 func newCredentials(a Auth, log *slog.Logger) credentials {
@@ -56,7 +60,7 @@ func newCredentials(a Auth, log *slog.Logger) credentials {
 type fixedToken struct{ token secret.Value }
 
 func (t fixedToken) login(context.Context, *vault.Client) (grant, error) {
-	return grant{token: strings.TrimSpace(t.token.Reveal())}, nil
+	return grant{token: strings.TrimSpace(t.token.Reveal()), renewable: true}, nil
 }
 
 func (t fixedToken) outdated(string) bool { return false }
@@ -135,15 +139,22 @@ func (r appRole) login(ctx context.Context, api *vault.Client) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
-	if answer == nil || answer.Auth == nil || answer.Auth.ClientToken == "" {
-		return grant{}, errNotVault
-	}
-	return grant{token: answer.Auth.ClientToken, own: true}, nil
+	return granted(answer)
 }
 
 func (r appRole) outdated(string) bool { return false }
 
 func (r appRole) identity() string { return "" }
+
+// granted is what Vault answers to a login.
+func granted(answer *vault.Secret) (grant, error) {
+	if answer == nil || answer.Auth == nil || answer.Auth.ClientToken == "" {
+		return grant{}, errNotVault
+	}
+	auth := answer.Auth
+	life := time.Duration(auth.LeaseDuration) * time.Second
+	return grant{token: auth.ClientToken, own: true, life: life, renewable: auth.Renewable}, nil
+}
 
 // checkToken refuses what cannot be a token before it is sent anywhere.
 func checkToken(token string, missing error) error {

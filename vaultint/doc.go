@@ -47,5 +47,11 @@
 //
 // With [Config.Tolerate], an outage is bridged with what was read before it.
 //
-// Renewal is not here.
+// # Life
+//
+// A token is renewed when 60 to 80 % of its life are over; one that the client got by
+// logging in is replaced then if it cannot be renewed, or not for long. A token that
+// was given is renewed for the first time after 30 s, if Vault allows it. One that
+// comes from a file is left to who writes it. A login that Vault refuses is not
+// repeated at once, but after a second, then after twice as long each time.
 package vaultint

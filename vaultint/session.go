@@ -71,6 +71,10 @@ func (c *Client) loginAfter(after *session) (*pending, error) {
 		close(done)
 		return &pending{done: done, session: c.current}, nil
 	}
+	if refused := c.refusal; refused != nil && c.config.Now().Before(refused.until) {
+		_, err := refused.answer(secret.Ref{}, c.config.Now())
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.config.Timeout)
 	p := &pending{cancel: cancel, done: make(chan struct{})}
 	c.pending = p
@@ -80,8 +84,9 @@ func (c *Client) loginAfter(after *session) (*pending, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if p.session != nil {
-			c.current = p.session
+			c.current, c.refusal = p.session, nil
 			c.stats.Logins++
+			c.keep(p.session)
 		} else {
 			c.stats.Denied++
 		}
@@ -93,12 +98,30 @@ func (c *Client) loginAfter(after *session) (*pending, error) {
 
 func (c *Client) login(ctx context.Context) (*session, error) {
 	granted, err := c.credentials.login(ctx, c.loginAPI)
+	var refused *vault.ResponseError
 	if err != nil {
-		return nil, c.explainLogin(err)
+		e := c.explainLogin(err)
+		if errors.As(err, &refused) && e.Reason == secret.LoginFailed {
+			c.refuse(e)
+		}
+		return nil, e
 	}
 	api := c.loginAPI.WithNamespace(c.config.Namespace)
 	api.SetToken(granted.token)
 	return &session{grant: granted, api: api, since: c.config.Now()}, nil
+}
+
+// refuse keeps a login that Vault refused from being tried again at once: at first
+// for a second, then for twice as long each time.
+func (c *Client) refuse(failure *secret.ReadError) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wait := minBackoff
+	if c.refusal != nil {
+		wait = min(2*c.refusal.wait, maxBackoff)
+	}
+	now := c.config.Now()
+	c.refusal = &entry{err: failure, read: now, until: now.Add(wait), wait: wait}
 }
 
 // replace gives another session for one that was refused something, or the same

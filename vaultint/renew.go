@@ -1,0 +1,98 @@
+package vaultint
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"math"
+	"time"
+
+	vault "github.com/hashicorp/vault/api"
+)
+
+// keep renews a session's token until another session takes its place. It is called
+// with the client locked.
+func (c *Client) keep(s *session) {
+	if c.stop != nil {
+		c.stop()
+		c.stop = nil
+	}
+	if c.closed || s.life == 0 && !s.renewable {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c.stop = cancel
+	c.work.Go(func() {
+		defer cancel()
+		c.keepAlive(ctx, s)
+	})
+}
+
+// keepAlive ends when the token cannot be kept alive: who reads finds out then, and
+// logs in if that is possible.
+func (c *Client) keepAlive(ctx context.Context, s *session) {
+	life := s.life
+	if life == 0 {
+		life = 2 * patience // of a token that was given nothing is known
+	}
+	end := time.Now().Add(life)
+	for wait := jitter(life); pause(ctx, wait); {
+		left, err := c.prolong(ctx, s)
+		switch {
+		case err == nil && left == 0:
+			return // it has no end, or another session took its place
+		case err == nil:
+			wait, end = jitter(left), time.Now().Add(left)
+		case time.Now().After(end):
+			return
+		default:
+			wait = jitter(max(time.Until(end)/4, time.Second))
+		}
+	}
+}
+
+// prolong renews a token and gives its new life, or replaces its session.
+func (c *Client) prolong(ctx context.Context, s *session) (time.Duration, error) {
+	bounded, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	left := time.Duration(0)
+	if s.renewable {
+		answer, err := s.lookupAPI(c.config.LoginNamespace).Logical().WriteWithContext(bounded, "auth/token/renew-self", nil)
+		var refused *vault.ResponseError
+		switch {
+		case err == nil && answer != nil && answer.Auth != nil:
+			left = time.Duration(answer.Auth.LeaseDuration) * time.Second
+			c.mu.Lock()
+			c.stats.Renewals++
+			c.mu.Unlock()
+		case err != nil && (!errors.As(err, &refused) || refused.StatusCode >= 500 || refused.StatusCode == 429):
+			return 0, err
+		}
+	}
+	if !s.own || left > s.life/2 {
+		return left, nil
+	}
+	_, err := c.session(bounded, s) // near its last end, or not to be renewed
+	return 0, err
+}
+
+// jitter gives 60 to 80 % of a duration, so that many clients do not come at once.
+func jitter(d time.Duration) time.Duration {
+	var random [4]byte
+	_, _ = rand.Read(random[:])
+	share := float64(binary.NativeEndian.Uint32(random[:])) / math.MaxUint32
+	return time.Duration(float64(d) * (0.6 + 0.2*share))
+}
+
+// pause waits, and tells whether it did to the end.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
