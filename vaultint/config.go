@@ -65,10 +65,15 @@ type Method string
 
 // The ways of logging in.
 const (
-	MethodToken     Method = "token"      // Auth.Token
-	MethodTokenFile Method = "token_file" // Auth.TokenFile, such as an agent writes it
-	MethodAppRole   Method = "approle"    // Auth.RoleID and Auth.SecretID
+	MethodToken      Method = "token"      // Auth.Token
+	MethodTokenFile  Method = "token_file" // Auth.TokenFile, such as an agent writes it
+	MethodAppRole    Method = "approle"    // Auth.RoleID and Auth.SecretID
+	MethodUserpass   Method = "userpass"   // Auth.Username and Auth.Password
+	MethodKubernetes Method = "kubernetes" // Auth.Role and Auth.JWTFile, the pod's own unless given
+	MethodJWT        Method = "jwt"        // Auth.JWTFile and Auth.Role, the mount's default unless given
 )
+
+const methods = "token, token_file, approle, userpass, kubernetes or jwt"
 
 // Auth says how to log in. Fields of other methods are left empty.
 type Auth struct {
@@ -81,7 +86,16 @@ type Auth struct {
 	Mount    string
 	RoleID   string
 	SecretID secret.Value // zero for a role that needs none
+	Username string
+	Password secret.Value
+	Role     string
+	// JWTFile holds a signed token of whoever vouches for this program, white space
+	// around it allowed. It is read again at each login.
+	JWTFile string
 }
+
+// podToken is where Kubernetes puts the token of a pod's service account.
+const podToken = "/var/run/secrets/kubernetes.io/serviceaccount/token" //nolint:gosec // the path of a file
 
 // complete gives the configuration with defaults filled in, or says what is wrong
 // with it, all at once and without any secret.
@@ -109,6 +123,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Auth.Mount == "" {
 		c.Auth.Mount = string(c.Auth.Method)
+	}
+	if c.Auth.JWTFile == "" && c.Auth.Method == MethodKubernetes {
+		c.Auth.JWTFile = podToken
 	}
 	c.Auth.Mount = strings.Trim(c.Auth.Mount, "/")
 	c.Address = strings.TrimRight(strings.TrimSpace(c.Address), "/")
@@ -179,10 +196,27 @@ func (a Auth) check() error {
 		if a.RoleID == "" {
 			return missing("role_id")
 		}
+	case MethodUserpass:
+		switch {
+		case a.Username == "":
+			return missing("username")
+		case strings.ContainsAny(a.Username, "/?#%") || a.Username == "." || a.Username == "..":
+			return errors.New("username must not be . or .. or hold one of / ? # %: it is part of a path")
+		case a.Password.IsZero():
+			return missing("password")
+		}
+	case MethodKubernetes:
+		if a.Role == "" {
+			return missing("role")
+		}
+	case MethodJWT:
+		if a.JWTFile == "" {
+			return missing("jwt_file")
+		}
 	case "":
-		return errors.New("auth method is missing: token, token_file or approle")
+		return errors.New("auth method is missing: " + methods)
 	default:
-		return fmt.Errorf("auth method %q is not token, token_file or approle", a.Method)
+		return fmt.Errorf("auth method %q is not %s", a.Method, methods)
 	}
 	return nil
 }

@@ -51,6 +51,10 @@ func newCredentials(a Auth, log *slog.Logger) credentials {
 		return &tokenFile{path: a.TokenFile, log: log}
 	case MethodAppRole:
 		return appRole{path: "auth/" + a.Mount + "/login", roleID: a.RoleID, secretID: a.SecretID}
+	case MethodUserpass:
+		return userpass{path: "auth/" + a.Mount + "/login/" + a.Username, password: a.Password}
+	case MethodKubernetes, MethodJWT:
+		return jwtFile{path: "auth/" + a.Mount + "/login", role: a.Role, file: a.JWTFile}
 	default:
 		return fixedToken{a.Token}
 	}
@@ -145,6 +149,73 @@ func (r appRole) login(ctx context.Context, api *vault.Client) (grant, error) {
 func (r appRole) outdated(string) bool { return false }
 
 func (r appRole) identity() string { return "" }
+
+// userpass is MethodUserpass.
+type userpass struct {
+	path     string
+	password secret.Value
+}
+
+func (u userpass) login(ctx context.Context, api *vault.Client) (grant, error) {
+	answer, err := api.Logical().WriteWithContext(ctx, u.path, map[string]any{"password": u.password.Reveal()})
+	if err != nil {
+		return grant{}, err
+	}
+	return granted(answer)
+}
+
+func (u userpass) outdated(string) bool { return false }
+
+func (u userpass) identity() string { return "" }
+
+// jwtFile is MethodKubernetes and MethodJWT.
+type jwtFile struct{ path, role, file string }
+
+func (j jwtFile) login(ctx context.Context, api *vault.Client) (grant, error) {
+	token, err := j.read()
+	if err != nil {
+		return grant{}, &secret.ReadError{
+			Reason: secret.LoginFailed,
+			Detail: err.Error(),
+			Hint:   "check that the file is where the token is put, and that this program may read it",
+		}
+	}
+	body := map[string]any{"jwt": token}
+	if j.role != "" {
+		body["role"] = j.role
+	}
+	answer, err := api.Logical().WriteWithContext(ctx, j.path, body)
+	var refused *vault.ResponseError
+	if errors.As(err, &refused) {
+		r := secret.NewRedactor()
+		r.Add(secret.New(token))
+		for i, text := range refused.Errors {
+			refused.Errors[i] = r.String(text)
+		}
+	}
+	if err != nil {
+		return grant{}, err
+	}
+	return granted(answer)
+}
+
+func (j jwtFile) read() (string, error) {
+	path := filepath.Clean(j.file)
+	text, err := os.ReadFile(path)
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		err = failed.Err
+	}
+	if err != nil {
+		return "", fmt.Errorf("jwt file %s: %w", path, err)
+	}
+	token := strings.TrimSpace(string(text))
+	return token, checkToken(token, fmt.Errorf("jwt file %s is empty", path))
+}
+
+func (j jwtFile) outdated(string) bool { return false }
+
+func (j jwtFile) identity() string { return "" }
 
 // granted is what Vault answers to a login.
 func granted(answer *vault.Secret) (grant, error) {

@@ -94,7 +94,7 @@ func (c *Client) said(refused *vault.ResponseError) string {
 		return "not in the words of vault"
 	}
 	r := secret.NewRedactor()
-	r.Add(c.config.Auth.Token, c.config.Auth.SecretID)
+	r.Add(c.config.Auth.Token, c.config.Auth.SecretID, c.config.Auth.Password)
 	c.mu.Lock()
 	if c.current != nil {
 		r.Add(secret.New(c.current.token))
@@ -187,7 +187,21 @@ func (c *Client) explainLogin(err error) *secret.ReadError {
 	return &secret.ReadError{
 		Reason: secret.LoginFailed,
 		Detail: fmt.Sprintf("%s login at auth/%s: vault answered %d: %s", c.config.Auth.Method, c.config.Auth.Mount, refused.StatusCode, c.said(refused)),
-		Hint:   "check the mount of the login, the role id, and whether the secret id has expired or was used up",
+		Hint:   "check the mount of the login, " + c.config.Auth.hint(),
+	}
+}
+
+// hint says what a refused login may be due to.
+func (a Auth) hint() string {
+	switch a.Method {
+	case MethodUserpass:
+		return "the user name and the password"
+	case MethodKubernetes:
+		return "the role, and whether it is for this service account and namespace"
+	case MethodJWT:
+		return "the role, and whether it accepts the token's issuer, audience and claims"
+	default:
+		return "the role id, and whether the secret id has expired or was used up"
 	}
 }
 

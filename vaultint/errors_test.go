@@ -310,7 +310,12 @@ func TestConfigurationIsWrong(t *testing.T) {
 		"odd token":     {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodToken, Token: secret.New("a\n" + canary)}}, "token holds white space"},
 		"no token file": {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodTokenFile}}, "needs token_file"},
 		"no role":       {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodAppRole}}, "needs role_id"},
-		"odd method":    {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: "ldap"}}, `auth method "ldap" is not token, token_file or approle`},
+		"no user":       {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodUserpass}}, "needs username"},
+		"odd user":      {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodUserpass, Username: "../x"}}, "username must not be"},
+		"no password":   {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodUserpass, Username: "x"}}, "needs password"},
+		"no pod role":   {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodKubernetes}}, "needs role"},
+		"no JWT":        {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodJWT}}, "needs jwt_file"},
+		"odd method":    {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: "ldap"}}, `auth method "ldap" is not token, token_file, approle, userpass, kubernetes or jwt`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

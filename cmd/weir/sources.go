@@ -30,6 +30,7 @@ func secretSourceFields() schema.Object {
 	}
 	token := schema.Field{Name: "token", Type: schema.String, Sensitive: true, Doc: "The token, for auth token."}
 	secretID := schema.Field{Name: "secret_id", Type: schema.String, Sensitive: true, Doc: "The secret id, for auth approle."}
+	password := schema.Field{Name: "password", Type: schema.String, Sensitive: true, Doc: "The password, for auth userpass."}
 	return schema.Object{
 		Fields: []schema.Field{
 			{Name: "name", Type: schema.String, Required: true, Public: true, Doc: `What references call it; "default" unless they say another.`},
@@ -42,12 +43,16 @@ func secretSourceFields() schema.Object {
 			{Name: "cache_ttl", Type: schema.Duration, Doc: "For how long a secret is kept; 30s unless given, 0 for not at all."},
 			{Name: "tolerate", Type: schema.Duration, Doc: "How old a secret may be in an outage; unless given, an outage is an error."},
 			{Name: "rate_limit", Type: schema.Number, Doc: "How many reads a second may go to Vault; 100 unless given, 0 for no limit."},
-			{Name: "auth", Type: schema.String, Public: true, Enum: []string{"token", "token_file", "approle"}, Doc: "How to log in."},
+			{Name: "auth", Type: schema.String, Public: true, Enum: []string{"token", "token_file", "approle", "userpass", "kubernetes", "jwt"}, Doc: "How to log in."},
 			text("auth_mount", "Path of the login below auth/; the method's name unless given."),
 			token,
 			text("token_file", "File with the token, for auth token_file."),
 			text("role_id", "Role id, for auth approle."),
 			secretID,
+			text("username", "User name, for auth userpass."),
+			password,
+			text("role", "Role, for auth kubernetes and jwt."),
+			text("jwt_file", "File of the signed token, for auth kubernetes (the pod's own unless given) and jwt."),
 			{Name: "mounts", Type: schema.Map, Elem: schema.Int, Doc: "KV version, 1 or 2, of each mount; found unless given."},
 			text("file", "File of secrets that stands in for a Vault in development."),
 		},
@@ -88,6 +93,8 @@ func decodeSecretSource(node schema.Node, origin string) (secretSource, error) {
 			Method: vaultint.Method(in.String("auth")), Mount: in.String("auth_mount"),
 			Token: in.Secret("token"), TokenFile: in.String("token_file"),
 			RoleID: in.String("role_id"), SecretID: in.Secret("secret_id"),
+			Username: in.String("username"), Password: in.Secret("password"),
+			Role: in.String("role"), JWTFile: in.String("jwt_file"),
 		},
 	}
 	return source, nil

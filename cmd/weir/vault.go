@@ -83,6 +83,9 @@ func (s secretSource) tree() map[string]any {
 	put("auth_mount", auth.Mount)
 	put("token_file", auth.TokenFile)
 	put("role_id", auth.RoleID)
+	put("username", auth.Username)
+	put("role", auth.Role)
+	put("jwt_file", auth.JWTFile)
 	putDuration := func(key string, d time.Duration) {
 		if d != 0 {
 			tree[key] = max(d, 0).String()
@@ -99,6 +102,9 @@ func (s secretSource) tree() map[string]any {
 	}
 	if !auth.SecretID.IsZero() {
 		tree["secret_id"] = secret.Mask
+	}
+	if !auth.Password.IsZero() {
+		tree["password"] = secret.Mask
 	}
 	if len(s.vault.Mounts) > 0 {
 		mounts := map[string]any{}

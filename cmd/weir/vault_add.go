@@ -23,6 +23,7 @@ type vaultFlags struct {
 	kv                                                            []string
 	timeout                                                       time.Duration
 	cacheTTL, rateLimit, tolerate                                 string
+	username, passwordFile, role, jwtFile                         string
 	replace                                                       bool
 }
 
@@ -37,6 +38,9 @@ line, where others can read them: they come from a file, from stdin ("-"), or we
   --auth token       a token, read now from --token-file, or asked for; it is stored encrypted
   --auth token_file  the file of --token-file is read at each use, as an agent renews it
   --auth approle     --role-id, and a secret id, read now from --secret-id-file, or asked for
+  --auth userpass    --username, and a password, read now from --password-file, or asked for
+  --auth kubernetes  --role; the pod's own token, or that of --jwt-file, is read at each login
+  --auth jwt         the file of --jwt-file is read at each login; --role unless the mount has a default
 
 With --file, a YAML file of secrets stands in for a Vault in development.`,
 		Example: `  weir vault add default --address https://vault.example.com:8200 --auth token_file --token-file ~/.vault-token
@@ -60,11 +64,15 @@ With --file, a YAML file of secrets stands in for a Vault in development.`,
 	flags.StringVar(&given.cacheTTL, "cache-ttl", "", "for how long a secret is kept, 0 for not at all (30s)")
 	flags.StringVar(&given.tolerate, "tolerate", "", "how old a secret may be in an outage, such as 10m; without it, an outage is an error")
 	flags.StringVar(&given.rateLimit, "rate-limit", "", "how many reads a second may go to the Vault, 0 for no limit (100)")
-	flags.StringVar(&given.auth, "auth", "", "token, token_file or approle; by default what the other flags suggest")
+	flags.StringVar(&given.auth, "auth", "", "token, token_file, approle, userpass, kubernetes or jwt; by default what the other flags suggest")
 	flags.StringVar(&given.mount, "mount", "", "path of the login below auth/, if it is not the method's name")
 	flags.StringVar(&given.tokenFile, "token-file", "", "file of the token")
 	flags.StringVar(&given.roleID, "role-id", "", "role id, for approle")
 	flags.StringVar(&given.secretIDFile, "secret-id-file", "", "file of the secret id, for approle; none for a role without one")
+	flags.StringVar(&given.username, "username", "", "user name, for userpass")
+	flags.StringVar(&given.passwordFile, "password-file", "", "file of the password, for userpass")
+	flags.StringVar(&given.role, "role", "", "role, for kubernetes and jwt")
+	flags.StringVar(&given.jwtFile, "jwt-file", "", "file of the signed token, for kubernetes and jwt")
 	flags.StringArrayVar(&given.kv, "kv", nil, "KV version of a mount, mount=1 or mount=2, if it cannot be found out; repeatable")
 	flags.StringVar(&given.file, "file", "", "file of secrets, in place of a Vault")
 	flags.BoolVar(&given.replace, "replace", false, "replace a configuration of the same name")
@@ -95,6 +103,8 @@ func (a *app) vaultTree(ctx context.Context, name string, given vaultFlags) (map
 	put("tls_server_name", given.tlsServerName)
 	put("auth_mount", given.mount)
 	put("role_id", given.roleID)
+	put("username", given.username)
+	put("role", given.role)
 	put("cache_ttl", given.cacheTTL)
 	put("rate_limit", given.rateLimit)
 	put("tolerate", given.tolerate)
@@ -144,6 +154,8 @@ func (a *app) putLogin(ctx context.Context, tree map[string]any, given vaultFlag
 	case method != "":
 	case given.roleID != "":
 		method = vaultint.MethodAppRole
+	case given.username != "":
+		method = vaultint.MethodUserpass
 	case given.tokenFile != "" && given.tokenFile != "-":
 		method = vaultint.MethodTokenFile
 	default:
@@ -165,8 +177,17 @@ func (a *app) putLogin(ctx context.Context, tree map[string]any, given vaultFlag
 		if given.secretIDFile != "" || a.interactive() {
 			tree["secret_id"], err = a.secretFrom(ctx, given.secretIDFile, "secret id", "give --secret-id-file FILE, or - for stdin")
 		}
+	case vaultint.MethodUserpass:
+		if given.username == "" {
+			return &usageError{errors.New("--auth userpass needs --username")}
+		}
+		tree["password"], err = a.secretFrom(ctx, given.passwordFile, "password", "give --password-file FILE, or - for stdin")
+	case vaultint.MethodKubernetes, vaultint.MethodJWT:
+		if given.jwtFile != "" {
+			tree["jwt_file"], err = filepath.Abs(given.jwtFile)
+		}
 	default:
-		return &usageError{fmt.Errorf("--auth %q: it is token, token_file or approle", given.auth)}
+		return &usageError{fmt.Errorf("--auth %q: it is token, token_file, approle, userpass, kubernetes or jwt", given.auth)}
 	}
 	return err
 }
