@@ -82,7 +82,7 @@ func TestTheFirstFailingBranchInOrderIsRaised(t *testing.T) {
 		var mu sync.Mutex
 		ended := 0
 		h := &host{reply: func(_ context.Context, c engine.Call) (any, error) {
-			time.Sleep(time.Duration(c.Inputs["wait"].(int64)) * time.Second)
+			<-time.After(time.Duration(c.Inputs["wait"].(int64)) * time.Second)
 			mu.Lock()
 			defer mu.Unlock()
 			ended++

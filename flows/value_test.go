@@ -218,7 +218,7 @@ func FuzzValuesSurviveTheWayThroughLua(f *testing.F) {
 		d.UseNumber()
 		var v any
 		if d.Decode(&v) != nil || !utf8.ValidString(text) {
-			t.Skip("no JSON") //nolint:forbidigo // a fuzz input, not a test
+			return // no JSON
 		}
 		out, err := flows.Run(t.Context(), p, flows.Config{Host: &host{}, Input: map[string]any{"v": v}})
 		if err != nil {
