@@ -25,6 +25,17 @@ func watched(t *testing.T, server *servers.VaultServer, role servers.AppRole) (*
 	return newClient(t, config), told
 }
 
+func next(t *testing.T, told <-chan string) string {
+	t.Helper()
+	select {
+	case got := <-told:
+		return got
+	case <-time.After(20 * time.Second):
+		t.Fatal("no more requests about the token")
+		return ""
+	}
+}
+
 // A token is renewed before it ends, and replaced before it ends if it cannot be
 // renewed: no read is ever refused.
 func TestTokenIsKeptAlive(t *testing.T) {
@@ -48,15 +59,17 @@ func TestTokenIsKeptAlive(t *testing.T) {
 			client, told := watched(t, server, role)
 			ref := secret.Ref{Path: mount + "/oracle"}
 			read(t, client, ref)
+			before := ""
 			for i, want := range strings.Fields(test.want) {
-				select {
-				case got := <-told:
-					if got != want {
-						t.Fatalf("request %d about the token is %s, want %s", i, got, want)
-					}
-				case <-time.After(20 * time.Second):
-					t.Fatalf("no %s", want)
+				got := next(t, told)
+				// Vault tells lives in whole seconds, so that one may seem worth renewing twice.
+				for got == "renew-self" && before == got && want != got {
+					got = next(t, told)
 				}
+				if got != want {
+					t.Fatalf("request %d about the token is %s, want %s", i, got, want)
+				}
+				before = got
 			}
 			read(t, client, ref)
 		})
