@@ -185,7 +185,12 @@ func withSession(ctx context.Context, driver tasks.Driver, resolved connections.
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, session.Close()) }()
+	defer func() {
+		// What was done stays done: to fail for this would invite doing it again.
+		if failed := session.Close(); failed != nil {
+			step.warn("end the session: " + failed.Error())
+		}
+	}()
 	return use(session)
 }
 

@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weir-engine/weir/connections"
+	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/connections/secret"
 	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/engine/dispatch"
@@ -417,5 +419,59 @@ func TestTestReportsStages(t *testing.T) {
 	}
 	if kind(failure) != engine.Denied {
 		t.Errorf("got %v, want denied", failure)
+	}
+}
+
+// sticky is a driver whose sessions work, but do not close.
+type sticky struct{}
+
+func (sticky) Spec() tasks.Spec {
+	return tasks.Spec{
+		Type: "STICKY", Doc: "Works.", Selector: "do",
+		Inputs: schema.Object{Fields: []schema.Field{
+			{Name: "do", Type: schema.String, Default: "it", Enum: []string{"it"}, Doc: "What to do."},
+		}},
+		Operations: []tasks.Operation{{Name: "it", Doc: "Works."}},
+	}
+}
+
+func (sticky) Open(context.Context, schema.Inputs, tasks.Env) (tasks.Session, error) {
+	return sticky{}, nil
+}
+
+func (sticky) Do(context.Context) (tasks.Result, error) {
+	return tasks.Result{Output: map[string]any{"done": true}}, nil
+}
+
+func (sticky) Close() error { return errors.New("the connection is stuck") }
+
+// TestWhatIsDoneStaysDone ends a task whose session fails to close after its
+// operation has succeeded: the result counts, and the user is told.
+func TestWhatIsDoneStaysDone(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, &secrets{})
+	types, err := tasks.NewRegistry(sticky{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolver, err := connections.NewResolver(connections.ResolverConfig{Types: types})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := dispatch.New(dispatch.Config{Resolver: resolver, Secrets: &secrets{}, Tasks: types})
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := f.step(nil, engine.Options{})
+	step.Call = engine.Call{Kind: engine.CallTask, Name: "STICKY"}
+	out, failure := d.Do(t.Context(), step)
+	if failure != nil {
+		t.Fatalf("a finished operation failed: %v", failure)
+	}
+	if diff := cmp.Diff(any(map[string]any{"done": true}), out.Output); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
+	}
+	if len(f.events) != 1 || !strings.Contains(f.events[0].Message, "is stuck") {
+		t.Errorf("events: %v", f.events)
 	}
 }
