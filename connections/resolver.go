@@ -79,8 +79,8 @@ type Resolved struct {
 	Masked []secret.Value
 	// Pairs are what is sent joined as "user:password".
 	Pairs []Pair
-	// Uses lists the secrets that were read, with the versions that were read.
-	Uses []secret.Ref
+	// Uses lists the secrets that were read, as they were read but without their keys.
+	Uses []secret.Data
 	// Warnings deserve the user's attention and hold no secret.
 	Warnings []string
 }
@@ -110,7 +110,9 @@ func (r *Resolver) Resolve(ctx context.Context, request Request) (Resolved, erro
 	resolved.Pairs = out.pairs()
 	resolved.Warnings = out.warnings()
 	for i := range out.reads {
-		resolved.Uses = append(resolved.Uses, out.reads[i].Data.Ref)
+		used := out.reads[i].Data
+		used.Keys = nil
+		resolved.Uses = append(resolved.Uses, used)
 	}
 	return resolved, nil
 }

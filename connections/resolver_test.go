@@ -146,7 +146,10 @@ secrets: [{path: secret/a}, {path: secret/b/}, {path: secret/a, vault: default, 
 			t.Errorf("%s was read %d times", ref, n)
 		}
 	}
-	want := []secret.Ref{{Path: "secret/a", Version: 3}, {Path: "secret/b", Version: 3}, {Path: "secret/c", Version: 3}}
+	var want []secret.Data
+	for _, path := range []string{"secret/a", "secret/b", "secret/c"} {
+		want = append(want, secret.Data{Ref: secret.Ref{Path: path, Version: 3}})
+	}
 	if diff := cmp.Diff(want, resolved.Uses); diff != "" {
 		t.Errorf("uses (-want +got):\n%s", diff)
 	}

@@ -37,15 +37,20 @@ type Execution struct {
 	Uses    Uses
 }
 
-// Uses records what a task was run with, without any value of a secret.
+// Uses records what a task was run with, all tries together and without any value
+// of a secret.
 type Uses struct {
 	Connection string // empty for task()
 	Revision   int64  // of the stored connection; 0 for one from a file
-	Secrets    []SecretUse
+	// Secrets are in the order of their first use. One that was rotated while the
+	// task was tried is there once for each version.
+	Secrets []SecretUse
 }
 
 // SecretUse is one version of one secret that a task was run with.
 type SecretUse struct {
-	Path    string // "vault:path" for a Vault configuration other than the default
-	Version int    // 0 where the source keeps no versions
+	Path     string            // "vault:path" for a Vault configuration other than the default
+	Version  int               // 0 where the source keeps no versions
+	Created  time.Time         // when this version was written; zero if the source does not say
+	Metadata map[string]string // the secret's custom metadata, which is public; may be nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/secret"
@@ -51,7 +53,7 @@ type Outcome struct {
 	Type   string // the task type; empty if it did not come so far
 	Output any    // exact, not masked
 	Tries  int
-	Uses   engine.Uses
+	Uses   engine.Uses // of all tries
 }
 
 // Do carries out a step with all its tries. The error's texts are masked; which
@@ -83,16 +85,33 @@ func (d *Dispatcher) try(ctx context.Context, step Step, out *Outcome) *engine.E
 		return failure
 	}
 	if forgetter, ok := d.secrets.(connections.Forgetter); ok {
-		for _, ref := range resolved.Uses {
-			forgetter.Forget(ref)
+		for _, used := range resolved.Uses {
+			forgetter.Forget(used.Ref)
 		}
 	}
 	again, err := d.resolve(ctx, step, out)
 	if err != nil || slices.EqualFunc(resolved.Masked, again.Masked, secret.Value.Equal) {
 		return failure
 	}
+	step.log(engine.Info, rotated(resolved.Uses, again.Uses))
 	failure, _ = d.perform(ctx, step, again, out)
 	return failure
+}
+
+// rotated says that a try is made again because secrets have changed, and which.
+func rotated(before, now []secret.Data) string {
+	var changed []string
+	for _, read := range now {
+		same := func(old secret.Data) bool { return old.Ref == read.Ref }
+		if !slices.ContainsFunc(before, same) {
+			changed = append(changed, strconv.Quote(read.Ref.String()))
+		}
+	}
+	said := "the credentials were refused and have changed since: trying again"
+	if len(changed) > 0 {
+		said += " with secret " + strings.Join(changed, ", ")
+	}
+	return said
 }
 
 // resolve merges the step's inputs and registers every secret among them with the
@@ -127,24 +146,35 @@ func (d *Dispatcher) resolve(ctx context.Context, step Step, out *Outcome) (conn
 	}
 	out.Type = resolved.Connection.Type
 	resolved.Uses = append(resolved.Uses, laying.used...)
-	out.Uses = uses(resolved)
 	return resolved, nil
 }
 
-func uses(resolved connections.Resolved) engine.Uses {
-	u := engine.Uses{Connection: resolved.Connection.Name, Revision: resolved.Connection.Revision}
-	for _, ref := range resolved.Uses {
-		version := ref.Version
-		ref.Version = 0
-		u.Secrets = append(u.Secrets, engine.SecretUse{Path: ref.String(), Version: version})
+// record adds what a try is run with to what earlier ones were.
+func (s Step) record(uses *engine.Uses, resolved connections.Resolved) {
+	uses.Connection, uses.Revision = resolved.Connection.Name, resolved.Connection.Revision
+	for _, data := range resolved.Uses {
+		use := engine.SecretUse{Version: data.Ref.Version, Created: data.Created}
+		data.Ref.Version = 0
+		use.Path = data.Ref.String()
+		for key, value := range data.Metadata {
+			if use.Metadata == nil {
+				use.Metadata = make(map[string]string, len(data.Metadata))
+			}
+			// Whoever wrote it may have thought that only Vault sees it.
+			use.Metadata[s.Scope.redactor.String(key)] = s.Scope.redactor.String(value)
+		}
+		same := func(u engine.SecretUse) bool { return u.Path == use.Path && u.Version == use.Version }
+		if !slices.ContainsFunc(uses.Secrets, same) {
+			uses.Secrets = append(uses.Secrets, use)
+		}
 	}
-	return u
 }
 
 // perform runs the driver once. refused tells that the other system refused the
 // credentials of an operation that may be repeated.
 func (d *Dispatcher) perform(ctx context.Context, step Step, resolved connections.Resolved, out *Outcome) (failure *engine.Error, refused bool) {
 	out.Tries++
+	step.record(&out.Uses, resolved)
 	driver, ok := d.tasks.Driver(resolved.Connection.Type)
 	if !ok {
 		return &engine.Error{Kind: engine.Invalid, Message: fmt.Sprintf("unknown task type %q", resolved.Connection.Type)}, false
@@ -206,9 +236,11 @@ func (s Step) env() tasks.Env {
 	}
 }
 
-func (s Step) warn(message string) {
+func (s Step) warn(message string) { s.log(engine.Warn, message) }
+
+func (s Step) log(level engine.Level, message string) {
 	s.Emit(engine.Event{
-		Kind: engine.EventLog, Level: engine.Warn, Where: s.Call.Where,
+		Kind: engine.EventLog, Level: level, Where: s.Call.Where,
 		Message: subject(s.Call) + ": " + message,
 	})
 }

@@ -57,11 +57,14 @@ func (s *secrets) ReadSecret(_ context.Context, ref secret.Ref) (secret.Data, er
 	password := s.passwords[min(s.reads, len(s.passwords)-1)]
 	s.reads++
 	ref.Version = s.reads
-	s.kept = secret.Data{Ref: ref, Outage: s.outage, Keys: map[string]any{
+	s.kept = secret.Data{Ref: ref, Outage: s.outage, Created: written(s.reads), Keys: map[string]any{
 		"password": secret.New(password), "port": secret.Of(json.Number("2222")),
-	}}
+	}, Metadata: map[string]string{"owner": "dba", "careless": "it is " + password}}
 	return s.kept, nil
 }
+
+// written is when a version of the secret was.
+func written(version int) time.Time { return time.Unix(int64(version), 0) }
 
 // fixture is a dispatcher over the connection files of a test.
 type fixture struct {
@@ -174,9 +177,16 @@ func TestUsesAreRecorded(t *testing.T) {
 	if failure != nil {
 		t.Fatal(failure)
 	}
-	want := engine.Uses{Connection: "oracle", Secrets: []engine.SecretUse{{Path: "secret/data/oracle", Version: 1}}}
-	if diff := cmp.Diff(want, out.Uses); diff != "" {
+	if diff := cmp.Diff(engine.Uses{Connection: "oracle", Secrets: []engine.SecretUse{used(1)}}, out.Uses); diff != "" {
 		t.Errorf("uses (-want +got):\n%s", diff)
+	}
+}
+
+// used is the record of a version of the secret.
+func used(version int) engine.SecretUse {
+	return engine.SecretUse{
+		Path: "secret/data/oracle", Version: version, Created: written(version),
+		Metadata: map[string]string{"owner": "dba", "careless": "it is ***"},
 	}
 }
 
@@ -297,21 +307,33 @@ func TestTimeoutAndCancel(t *testing.T) {
 }
 
 // TestRotation refuses the credentials: they are read once more from their source,
-// and only credentials that have changed are tried.
+// and only credentials that have changed are tried. The record shows both versions.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	refused := map[string]any{"fail_times": 1.0, "counter": "tries", "fail_kind": "denied", "fail_auth": true}
 	for _, keeps := range []bool{false, true} {
 		rotated := &secrets{passwords: []string{"old-password", canary}, keeps: keeps}
-		out, failure := newFixture(t, rotated).do(t, refused, engine.Options{})
-		if failure != nil || out.Tries != 2 || rotated.reads != 2 || out.Uses.Secrets[0].Version != 2 {
+		f := newFixture(t, rotated)
+		out, failure := f.do(t, refused, engine.Options{})
+		if failure != nil || out.Tries != 2 || rotated.reads != 2 {
 			t.Errorf("rotated: got %+v, %v after %d reads", out, failure, rotated.reads)
+		}
+		if diff := cmp.Diff([]engine.SecretUse{used(1), used(2)}, out.Uses.Secrets); diff != "" {
+			t.Errorf("uses (-want +got):\n%s", diff)
+		}
+		const want = `connect "oracle": the credentials were refused and have changed since: trying again with secret "secret/data/oracle@2"`
+		if len(f.events) != 1 || f.events[0].Level != engine.Info || f.events[0].Message != want {
+			t.Errorf("got %+v, want %s", f.events, want)
 		}
 	}
 	same := &secrets{passwords: []string{canary}}
-	out, failure := newFixture(t, same).do(t, refused, engine.Options{})
-	if kind(failure) != engine.Denied || out.Tries != 1 {
+	f := newFixture(t, same)
+	out, failure := f.do(t, refused, engine.Options{})
+	if kind(failure) != engine.Denied || out.Tries != 1 || len(f.events) > 0 {
 		t.Errorf("not rotated: got %d tries and %v, want one and denied", out.Tries, failure)
+	}
+	if diff := cmp.Diff([]engine.SecretUse{used(1)}, out.Uses.Secrets); diff != "" {
+		t.Errorf("uses of a version that was not tried (-want +got):\n%s", diff)
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 type handles struct {
 	reader   connections.SecretReader
 	masked   []secret.Value // every value that was laid in
-	used     []secret.Ref
-	warnings []string // of secrets that may be outdated
+	used     []secret.Data  // without their keys
+	warnings []string       // of secrets that may be outdated
 }
 
 // lay gives a copy of the tree in which each engine.SecretRef is replaced by what
@@ -71,10 +71,11 @@ func (h *handles) read(ctx context.Context, handle engine.SecretRef) (any, error
 			Hint:   "its keys are " + strings.Join(slices.Sorted(maps.Keys(data.Keys)), ", "),
 		}
 	}
-	h.used = append(h.used, data.Ref)
 	if warning := data.Warning(); warning != "" {
 		h.warnings = append(h.warnings, warning)
 	}
+	data.Keys = nil
+	h.used = append(h.used, data)
 	h.mask(value)
 	return value, nil
 }
