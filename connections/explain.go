@@ -3,6 +3,7 @@ package connections
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -47,16 +48,23 @@ type ExplainedInput struct {
 
 // ExplainedSecret is one secret that the connection uses.
 type ExplainedSecret struct {
-	Path    string `json:"path"` // "path" or "vault:path"
-	Version int    `json:"version,omitempty"`
-	// Age is for how long this version has existed; empty if that is not known.
-	Age         string            `json:"age,omitempty"`
-	CachedUntil *time.Time        `json:"cached_until,omitempty"`
-	Metadata    map[string]string `json:"metadata,omitempty"`
+	Path string `json:"path"` // "path" or "vault:path"
+	// Version is the one that was read, or is pinned if none could be.
+	Version int `json:"version,omitempty"`
+	// Created is when this version was written; nil if that is not known.
+	Created *time.Time `json:"created,omitempty"`
+	// Age is the time since then in its largest unit, such as "25h".
+	Age string `json:"age,omitempty"`
+	// CachedUntil is until when a task gets the same without the source being asked;
+	// nil if its reader does not say.
+	CachedUntil *time.Time `json:"cached_until,omitempty"`
+	// Metadata is its custom metadata.
+	Metadata map[string]string `json:"metadata,omitempty"`
 	// Surplus lists its keys that the task type does not know and that are left out.
 	Surplus []string `json:"surplus,omitempty"`
-	// Problem says why it could not be read.
-	Problem string `json:"problem,omitempty"`
+	// Reason is in a word or two why it could not be read, and Problem all of it.
+	Reason  secret.Reason `json:"reason,omitempty"`
+	Problem string        `json:"problem,omitempty"`
 }
 
 // ExplainedProblem is one thing that keeps the task from running.
@@ -200,32 +208,81 @@ func plain(v any) any {
 
 func (out *outcome) explainSecrets(now time.Time) []ExplainedSecret {
 	var rows []ExplainedSecret
+	masks := out.masks()
 	for i := range out.reads {
-		read := &out.reads[i]
-		ref := read.Data.Ref
-		if read.Err != nil {
-			ref = read.Ref
+		if read := &out.reads[i]; read.Err != nil {
+			rows = append(rows, explainUnread(read))
+		} else {
+			rows = append(rows, out.explainRead(read.Data, masks, now))
 		}
-		row := ExplainedSecret{Version: ref.Version, Metadata: maps.Clone(read.Data.Metadata)}
-		ref.Version = 0
-		row.Path = ref.String()
-		if read.Err != nil {
-			row.Problem = read.Err.Error()
-		}
-		if created := read.Data.Created; !created.IsZero() {
-			row.Age = now.Sub(created).Truncate(time.Second).String()
-		}
-		if until := read.Data.CachedUntil; !until.IsZero() {
-			row.CachedUntil = &until
-		}
-		for _, origin := range out.merged.Surplus {
-			if read.Err == nil && origin.Path == read.Data.Ref.String() {
-				row.Surplus = append(row.Surplus, origin.Key)
-			}
-		}
-		rows = append(rows, row)
 	}
 	return rows
+}
+
+// masks knows every value that was read. Whoever wrote custom metadata may have
+// thought that only Vault sees them.
+func (out *outcome) masks() *secret.Redactor {
+	masks := secret.NewRedactor()
+	for i := range out.reads {
+		leaves(out.reads[i].Data.Keys, func(leaf any) {
+			if value, ok := leaf.(secret.Value); ok {
+				masks.Add(value)
+			}
+		})
+	}
+	return masks
+}
+
+func (out *outcome) explainRead(data secret.Data, masks *secret.Redactor, now time.Time) ExplainedSecret {
+	row := ExplainedSecret{Version: data.Ref.Version}
+	row.Path = withoutVersion(data.Ref)
+	if created := data.Created; !created.IsZero() {
+		row.Created, row.Age = &created, ageText(now.Sub(created))
+	}
+	if until := data.CachedUntil; !until.IsZero() {
+		row.CachedUntil = &until
+	}
+	if len(data.Metadata) > 0 {
+		row.Metadata = make(map[string]string, len(data.Metadata))
+	}
+	for key, value := range data.Metadata {
+		row.Metadata[masks.String(key)] = masks.String(value)
+	}
+	for _, origin := range out.merged.Surplus {
+		if origin.Path == data.Ref.String() {
+			row.Surplus = append(row.Surplus, origin.Key)
+		}
+	}
+	return row
+}
+
+func explainUnread(read *Read) ExplainedSecret {
+	row := ExplainedSecret{Path: withoutVersion(read.Ref), Version: read.Ref.Version, Problem: read.Err.Error()}
+	var failed *secret.ReadError
+	if errors.As(read.Err, &failed) {
+		row.Reason = failed.Reason
+	}
+	return row
+}
+
+func withoutVersion(ref secret.Ref) string {
+	ref.Version = 0
+	return ref.String()
+}
+
+// ageText gives a duration in its largest unit of which there are at least two. A
+// clock that is ahead of ours makes nothing younger than now.
+func ageText(age time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case age >= 2*day:
+		return fmt.Sprintf("%dd", age/day)
+	case age >= 2*time.Hour:
+		return fmt.Sprintf("%dh", age/time.Hour)
+	case age >= 2*time.Minute:
+		return fmt.Sprintf("%dm", age/time.Minute)
+	}
+	return fmt.Sprintf("%ds", max(age, 0)/time.Second)
 }
 
 func (out *outcome) explainProblems() []ExplainedProblem {

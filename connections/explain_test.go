@@ -55,7 +55,7 @@ func TestExplain(t *testing.T) {
 		Keys:        map[string]any{"password": secret.New(hidden), "port": secret.Of(json.Number("1600")), "pw2": secret.New("abc"), "extra": secret.New(hidden)},
 		Created:     now.Add(-25 * time.Hour),
 		CachedUntil: now.Add(30 * time.Second),
-		Metadata:    map[string]string{"owner": "ann"},
+		Metadata:    map[string]string{"owner": "ann", "careless": "it is " + hidden},
 	}}
 	l := newLab(t, map[string]string{"oracle.yaml": `
 name: oracle
@@ -94,7 +94,7 @@ pinned: [host]
 		`execute = "***" | secret | secret/oracle@3#password, secret/oracle@3#pw2 (oracle.yaml:10)`,
 		`params = null | flow |  | shadowed: value oracle.yaml:12`,
 		`options = {"a":"***","b":5} | secret | secret/oracle@3#password (oracle.yaml:11)`,
-		`secret secret/oracle@3 age 25h0m0s surplus [extra] cached until 12:00:30 map[owner:ann] `,
+		`secret secret/oracle@3 age 25h surplus [extra] cached until 12:00:30 map[careless:it is *** owner:ann] `,
 		`warning: "wallet_password" (secret secret/oracle@3#pw2) holds a secret shorter than 6 bytes: it is not masked where it appears`,
 		`warning: "execute" (secret secret/oracle@3#password) holds a secret shorter than 6 bytes: it is not masked where it appears`,
 	}
@@ -107,6 +107,36 @@ pinned: [host]
 	}
 	if text, _ := json.Marshal(e); strings.Contains(string(text), hidden) || strings.Contains(string(text), "abc") {
 		t.Errorf("a secret shows: %s", text)
+	}
+}
+
+func TestExplainTellsAges(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	for age, want := range map[time.Duration]string{
+		-time.Hour: "0s", 0: "0s", 119 * time.Second: "119s", 2 * time.Minute: "2m", 119 * time.Minute: "119m",
+		2 * time.Hour: "2h", 47*time.Hour + 59*time.Minute: "47h", 48 * time.Hour: "2d", 9000 * time.Hour: "375d",
+	} {
+		created := now.Add(-age)
+		l := newLab(t, map[string]string{"a.yaml": "name: a\ntype: GIT\nsecrets: [{path: secret/a, version: 4}, {path: secret/b, version: 7}]\n"})
+		resolver, err := connections.NewResolver(connections.ResolverConfig{
+			Sources: []connections.Source{connections.NewDirs([]string{l.dir})}, Types: types(), Now: func() time.Time { return now },
+			Secrets: memory{"secret/a": {Ref: secret.Ref{Path: "secret/a", Version: 4}, Created: created}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := resolver.Explain(t.Context(), connections.Request{Name: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []connections.ExplainedSecret{
+			{Path: "secret/a", Version: 4, Created: &created, Age: want},
+			{Path: "secret/b", Version: 7, Reason: secret.NotFound, Problem: `read secret "secret/b@7": not found`},
+		}
+		if diff := cmp.Diff(want, e.Secrets); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", age, diff)
+		}
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -130,14 +132,23 @@ func explainTable(t *table, e connections.Explanation) {
 		return
 	}
 	t.row()
-	t.row("SECRET", "VERSION", "AGE", "CACHED UNTIL", "SURPLUS KEYS")
+	t.row("SECRET", "VERSION", "AGE", "CACHED UNTIL", "SURPLUS KEYS", "METADATA")
 	for _, s := range e.Secrets {
+		surplus := orDash(strings.Join(s.Surplus, ", "))
 		if s.Problem != "" {
-			t.row(s.Path, "-", "-", "-", "not read")
-			continue
+			surplus = "not read: " + firstOf(string(s.Reason), "see below")
 		}
-		t.row(s.Path, versionText(s.Version), orDash(s.Age), untilText(s.CachedUntil), orDash(strings.Join(s.Surplus, ", ")))
+		t.row(s.Path, versionText(s.Version), orDash(s.Age), untilText(s.CachedUntil), surplus, metadataText(s.Metadata))
 	}
+}
+
+// metadataText gives custom metadata in one line.
+func metadataText(metadata map[string]string) string {
+	pairs := make([]string, 0, len(metadata))
+	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+		pairs = append(pairs, key+"="+metadata[key])
+	}
+	return orDash(shownValue(strings.Join(pairs, ", ")))
 }
 
 // shownValue gives a value of one line: a text as it is, all else as JSON.

@@ -38,6 +38,7 @@ func TestVaultScripts(t *testing.T) {
 			"user": "scott", "password": "tiger-from-vault", "port": 1521, "note": "surplus",
 		})
 	}
+	vault.PutMetadata(t, mount, "oracle", map[string]string{"owner": "dba team", "ticket": "about tiger-from-vault"})
 	vault.DeleteKV(t, mount, "oracle", 1)
 	vault.DestroyKV(t, mount, "oracle", 2)
 	vault.PutKV(t, mount, "closed", map[string]any{"password": "not-for-you"})
