@@ -13,6 +13,28 @@ func (a AttachedSecret) Ref() secret.Ref {
 	return normalRef(secret.Ref{Vault: a.Vault, Mount: strings.Trim(a.Mount, "/"), Path: a.Path, Version: a.Version})
 }
 
+// named gives the reference by which the secret of a placeholder that names it is
+// read: at the version of the attached secret of that path, of several the last one.
+// So what is pinned is pinned however it is asked for.
+func (c *Connection) named(p placeholder) secret.Ref {
+	ref := p.ref
+	for i := len(c.Secrets) - 1; i >= 0; i-- {
+		if attached := c.Secrets[i].Ref(); attached.Vault == ref.Vault && samePath(attached, ref) {
+			ref.Version = attached.Version
+			break
+		}
+	}
+	return ref
+}
+
+// samePath tells whether b, whose mount is not given apart, names the path of a.
+func samePath(a, b secret.Ref) bool {
+	if a.Mount != "" && b.Path == a.Mount+"/data/"+a.Path {
+		return true
+	}
+	return wholePath(a) == wholePath(b)
+}
+
 func attachedObject() schema.Object {
 	return schema.Object{Noun: "field", Fields: []schema.Field{
 		{Name: "path", Type: schema.String, Required: true},

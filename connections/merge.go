@@ -311,7 +311,7 @@ func Refs(c Connection) []secret.Ref {
 		pieces, _ := cutPlaceholders(text)
 		for _, p := range pieces {
 			if p.hold != nil && p.hold.named() {
-				add(p.hold.ref)
+				add(c.named(*p.hold))
 			}
 		}
 	})

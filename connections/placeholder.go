@@ -10,7 +10,8 @@ import (
 //
 //	vault.secret(key)               a key of the attached secrets, last attached wins;
 //	                                also one that its list of keys does not select
-//	vault.secret(path.key)          a key of the secret at path
+//	vault.secret(path.key)          a key of the secret at path; its newest version,
+//	                                unless a secret attached from there is pinned
 //	vault.secret(config:path.key)   the same at a named Vault configuration
 //
 // A path holds at least one slash; what follows the last dot behind it is the

@@ -88,7 +88,7 @@ func (s *substitution) embed(pos schema.Pos, pieces []piece) any {
 // fill gives what a placeholder stands for.
 func (s *substitution) fill(pos schema.Pos, p placeholder) (any, bool) {
 	if p.named() {
-		read := s.read(p.ref)
+		read := s.read(s.connection.named(p))
 		if read == nil || read.Err != nil {
 			mark(&s.broken, s.input)
 			return nil, false
