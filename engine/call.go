@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -27,7 +28,17 @@ const (
 	CallSleep   CallKind = "sleep"    // Duration, or Until if it is not zero
 	CallNow     CallKind = "now"      // Reply: Time
 	CallSource  CallKind = "source"   // Name: flow or module; From: file of the caller. Reply: File, Text
+	CallAsk     CallKind = "ask"      // Name: title; Inputs: the fields of the form. Reply: Value, an object
+
+	CallSettingGet    CallKind = "setting_get"    // Name: setting. Reply: Value; nil for one that is not set
+	CallSettingSet    CallKind = "setting_set"    // Name: setting; Inputs["value"]
+	CallSettingLock   CallKind = "setting_lock"   // Name: setting; Duration: how long to wait, 0 for ever. Reply: Fence
+	CallSettingUnlock CallKind = "setting_unlock" // Name: setting
 )
+
+// ErrAbandoned is what a host answers when it drops a run, to play it again
+// later: nothing more of the script is run, not even its deferred functions.
+var ErrAbandoned = errors.New("the run was abandoned")
 
 // Call is one request of a script to its host. A runner may record calls and
 // answer them from the record, so a script must make the same calls in the same
@@ -81,16 +92,25 @@ type Reply struct {
 	Time       time.Time
 	File       string // source: the file's name as errors should show it
 	Text       []byte // source: the file's text
+	Value      any    // a tree of values
+	Fence      int64  // of a lock: larger than that of all who held it before
 }
 
-// Host is all that a running script can reach. Its methods may be called from
-// several goroutines.
+// Host is all that a running script can reach.
+//
+// A script runs on one goroutine at a time. It calls its host from the goroutine
+// that runs it; while that one is inside Call or Parallel the host may let another
+// go on, and it decides which of several that could. So a host that answers calls
+// in the same order has the script do the same things in the same order.
 type Host interface {
 	// Call carries out one call and blocks until it is done. A child that failed
 	// is no error of Call: the execution in the reply says so. The error is an
-	// *Error for a call that could not be carried out at all, or ctx's error after
-	// cancellation.
+	// *Error for a call that could not be carried out at all, ctx's error after
+	// cancellation, or ErrAbandoned.
 	Call(ctx context.Context, call Call) (Reply, error)
+	// Parallel runs parts of the script, each on a goroutine of its own, and
+	// blocks until all have returned. They start in their order.
+	Parallel(parts []func())
 	// Emit sends a log line or a progress report. The host sets Time and
 	// Execution, masks secrets, and never blocks for long.
 	Emit(Event)

@@ -17,6 +17,12 @@ func (trivial) Call(context.Context, engine.Call) (engine.Reply, error) {
 	return engine.Reply{Executions: []engine.Execution{{ID: "e", Status: engine.Succeeded}}}, nil
 }
 
+func (trivial) Parallel(parts []func()) {
+	for _, part := range parts {
+		part()
+	}
+}
+
 func (trivial) Emit(engine.Event) {}
 
 func bench(b *testing.B, script string) {

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -102,26 +103,26 @@ func (r *runtime) call(L *lua.LState, c engine.Call) engine.Reply {
 	return reply
 }
 
-// ask gives the baton away while the host works. It takes it back whatever
-// happens, also when the host panics or ends the goroutine.
+// ask lets the host work. Other branches may run meanwhile.
 func (r *runtime) ask(c engine.Call) (engine.Reply, error) {
-	defer r.pass()()
+	defer r.leave()()
 	return r.cfg.Host.Call(r.ctx, c)
 }
 
-// pass releases the baton; the function that it gives takes it back.
-func (r *runtime) pass() func() {
+// leave says that this branch is about to enter the host; the function that it
+// gives, that it is back.
+func (r *runtime) leave() (back func()) {
 	b, thread := r.branch, r.first.G.CurrentThread
-	r.baton.release()
-	return func() {
-		r.baton.acquire()
-		r.branch, r.first.G.CurrentThread = b, thread
-	}
+	return func() { r.branch, r.first.G.CurrentThread = b, thread }
 }
 
 // refusedCall raises the error of a call that was not carried out. What is the
 // engine's own failure, or the end of the run, cannot be caught.
 func (r *runtime) refusedCall(L *lua.LState, c engine.Call, err error) {
+	if errors.Is(err, engine.ErrAbandoned) {
+		r.abandoned = true
+		r.stop(newError(engine.Internal, "%v", err))
+	}
 	if r.fatal != nil || r.ctx.Err() != nil {
 		r.die(L)
 	}

@@ -16,6 +16,8 @@ func (echo) Call(_ context.Context, c engine.Call) (engine.Reply, error) {
 	return engine.Reply{Executions: []engine.Execution{e}}, nil
 }
 
+func (echo) Parallel([]func()) {}
+
 func (echo) Emit(e engine.Event) { fmt.Println(e.Where, e.Level, e.Message) }
 
 func Example() {

@@ -22,13 +22,65 @@ type host struct {
 	sources map[string]string
 	now     time.Time
 
+	turn turn
+
 	mu         sync.Mutex
 	calls      []engine.Call
 	events     []engine.Event
 	executions map[engine.ID]engine.Execution
 }
 
+// turn is held by the goroutine that runs the script; others get it in the order
+// in which they asked. The zero turn is held.
+type turn struct {
+	mu    sync.Mutex
+	free  bool
+	queue []chan struct{}
+}
+
+// ask queues for the turn; the channel is closed when it is the caller's.
+func (t *turn) ask() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	mine := make(chan struct{})
+	if t.free {
+		t.free = false
+		close(mine)
+	} else {
+		t.queue = append(t.queue, mine)
+	}
+	return mine
+}
+
+func (t *turn) give() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.queue) == 0 {
+		t.free = true
+		return
+	}
+	close(t.queue[0])
+	t.queue = t.queue[1:]
+}
+
+func (h *host) Parallel(parts []func()) {
+	var ended sync.WaitGroup
+	for _, part := range parts {
+		mine := h.turn.ask() // asked for here: they start in order
+		ended.Go(func() {
+			<-mine
+			defer h.turn.give()
+			part()
+		})
+	}
+	h.turn.give()
+	ended.Wait()
+	<-h.turn.ask()
+}
+
 func (h *host) Call(ctx context.Context, c engine.Call) (engine.Reply, error) {
+	h.turn.give()
+	defer func() { <-h.turn.ask() }()
 	h.mu.Lock()
 	h.calls = append(h.calls, c)
 	id := engine.ID(fmt.Sprintf("e%d", len(h.calls)))

@@ -30,13 +30,14 @@ func (r *runtime) parallel(L *lua.LState) int {
 	b := r.branch
 	b.forks++
 	forks := make([]*fork, len(functions))
-	ended := make(chan struct{})
+	parts := make([]func(), len(functions))
 	for i, fn := range functions {
-		forks[i] = &fork{branch: r.newFork(b, i+1)}
-		r.branches[forks[i].branch] = true
-		go r.runFork(forks[i], fn, r.baton.ask(), ended) // asked for here: they start in order
+		f := &fork{branch: r.newFork(b, i+1)}
+		forks[i] = f
+		r.branches[f.branch] = true
+		parts[i] = func() { r.runFork(f, fn) }
 	}
-	r.await(len(forks), ended)
+	r.runParts(parts)
 	results := r.newArray(len(forks))
 	for i, f := range forks {
 		delete(r.branches, f.branch)
@@ -102,11 +103,7 @@ func (r *runtime) newFork(parent *branch, i int) *branch {
 	return b
 }
 
-func (r *runtime) runFork(f *fork, fn *lua.LFunction, turn <-chan struct{}, ended chan<- struct{}) {
-	// The order matters: the baton is passed on before the parent is told.
-	defer func() { ended <- struct{}{} }()
-	<-turn
-	defer r.baton.release()
+func (r *runtime) runFork(f *fork, fn *lua.LFunction) {
 	r.branch, r.first.G.CurrentThread = f.branch, r.first
 	if r.fatal != nil {
 		f.done = true
@@ -119,12 +116,10 @@ func (r *runtime) runFork(f *fork, fn *lua.LFunction, turn <-chan struct{}, ende
 	f.done = true
 }
 
-// await gives the baton away until n branches have ended.
-func (r *runtime) await(n int, ended <-chan struct{}) {
-	defer r.pass()()
-	for range n {
-		<-ended
-	}
+// runParts has the host run the branches, and waits for them.
+func (r *runtime) runParts(parts []func()) {
+	defer r.leave()()
+	r.cfg.Host.Parallel(parts)
 }
 
 // branchError names the branch in the error that it raised.

@@ -35,7 +35,8 @@ type YAML interface {
 // chunk returns, laid over what output{} collected. It blocks while the host
 // works, and all that it started has ended when it returns.
 //
-// The error is always an [engine.Error]: of kind cancelled when ctx was
+// The error is [engine.ErrAbandoned] if the host dropped the run, and else always
+// an [engine.Error]: of kind cancelled when ctx was
 // cancelled (timeout when its deadline passed), limit when the script exceeded
 // its limits, the child's kind when a failed child ended the flow, and script
 // when the flow failed by itself. Functions given to defer() have run even then.
@@ -46,8 +47,14 @@ func Run(ctx context.Context, p *Program, cfg Config) (any, error) {
 	r := newRuntime(ctx, cfg, p.file)
 	defer r.close()
 	out, failure := r.main(p)
+	if r.abandoned {
+		return nil, engine.ErrAbandoned
+	}
 	if late := r.runDeferred(ctx, failure); failure == nil {
 		failure = late
+	}
+	if r.abandoned { // while a deferred function waited
+		return nil, engine.ErrAbandoned
 	}
 	if failure != nil {
 		return nil, failure
@@ -56,8 +63,8 @@ func Run(ctx context.Context, p *Program, cfg Config) (any, error) {
 }
 
 // runtime is one run of a program. Several goroutines may belong to it (the
-// branches of parallel), but only the one that holds the baton touches anything
-// in it, the Lua states included.
+// branches of parallel), but the host lets only one of them at a time be outside of
+// it, and so touch anything in here, the Lua states included.
 type runtime struct {
 	cfg    Config
 	file   string
@@ -65,14 +72,15 @@ type runtime struct {
 	cancel context.CancelFunc
 	meter  *meter
 	first  *lua.LState // the state; the threads are made from it
-	baton  baton
-	branch *branch // the one that holds the baton
+	branch *branch     // the one that runs
 	// branches are those that have not ended.
 	branches map[*branch]bool
 	kinds    kinds
 	output   *lua.LTable // what output{} collected, or nil
 	// fatal ends the run: no script can catch it.
 	fatal *engine.Error
+	// abandoned says that the host drops the run: fatal is set as well.
+	abandoned bool
 	// spare are threads to use again, by the size of their stack.
 	spare map[int]*lua.LState
 	// coroutines that were resumed and have neither yielded nor ended.
@@ -131,7 +139,6 @@ func newRuntime(ctx context.Context, cfg Config, file string) *runtime {
 	r.spare = map[int]*lua.LState{outerStack: r.first}
 	r.branch = &branch{}
 	r.branches[r.branch] = true
-	r.baton.acquire()
 	r.installGlobals()
 	return r
 }

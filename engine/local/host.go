@@ -19,6 +19,7 @@ type host struct {
 	id    engine.ID
 	depth int
 	life  context.Context // ends with the flow; its children live in it
+	turn  chan struct{}   // holds a token while none of the script's goroutines runs
 
 	mu       sync.Mutex
 	numbers  map[string]int // calls made, by branch
@@ -37,7 +38,7 @@ type child struct {
 func newHost(life context.Context, t *tree, id engine.ID, depth int) *host {
 	return &host{
 		tree: t, id: id, depth: depth, life: life,
-		numbers: map[string]int{}, children: map[engine.ID]*child{},
+		turn: make(chan struct{}, 1), numbers: map[string]int{}, children: map[engine.ID]*child{},
 	}
 }
 
@@ -50,8 +51,29 @@ func (h *host) Emit(e engine.Event) {
 	h.tree.emit(e)
 }
 
+// Parallel implements engine.Host.
+func (h *host) Parallel(parts []func()) {
+	var ended sync.WaitGroup
+	started := make(chan struct{}, 1)
+	started <- struct{}{}
+	h.turn <- struct{}{}
+	for _, part := range parts {
+		<-started
+		ended.Go(func() {
+			<-h.turn
+			started <- struct{}{}
+			defer func() { h.turn <- struct{}{} }()
+			part()
+		})
+	}
+	ended.Wait()
+	<-h.turn
+}
+
 // Call implements engine.Host.
 func (h *host) Call(ctx context.Context, call engine.Call) (engine.Reply, error) {
+	h.turn <- struct{}{}
+	defer func() { <-h.turn }()
 	if err := ctx.Err(); err != nil {
 		return engine.Reply{}, err
 	}
