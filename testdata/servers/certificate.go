@@ -11,61 +11,141 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"testing"
 	"time"
 )
 
-// writeCertificate writes cert.pem and key.pem for 127.0.0.1, localhost and
-// vault.test into dir and gives the PEM text of the new authority that signed them.
-func writeCertificate(dir string) (authority string, err error) {
-	from, until := time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
-	ca := &x509.Certificate{
+// Authority signs certificates for tests.
+type Authority struct {
+	// PEM is the text of its own certificate.
+	PEM string
+
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+// Certificate is a signed certificate with its key, both as PEM text.
+type Certificate struct{ Cert, Key string }
+
+// CertificateConfig says whose certificate to make.
+type CertificateConfig struct {
+	Name string // the common name
+	// Hosts are the names and addresses of the server that it is for; none for that
+	// of a client.
+	Hosts []string
+	// From and Until are a day before and after now unless given.
+	From, Until time.Time
+}
+
+// NewAuthority makes an authority that nobody trusts yet.
+func NewAuthority(tb testing.TB, name string) *Authority {
+	tb.Helper()
+	authority, err := newAuthority(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return authority
+}
+
+// Sign makes a certificate.
+func (a *Authority) Sign(tb testing.TB, config CertificateConfig) Certificate {
+	tb.Helper()
+	signed, err := a.sign(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return signed
+}
+
+func newAuthority(name string) (*Authority, error) {
+	certificate := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "weir test authority"},
-		NotBefore:             from,
-		NotAfter:              until,
+		Subject:               pkix.Name{CommonName: name},
+		NotBefore:             time.Now().Add(-48 * time.Hour),
+		NotAfter:              time.Now().Add(48 * time.Hour),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageCertSign,
 	}
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
+	der, err := x509.CreateCertificate(rand.Reader, certificate, certificate, &key.PublicKey, key)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2),
-		Subject:      pkix.Name{CommonName: "vault.test"},
-		NotBefore:    from,
-		NotAfter:     until,
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames:     []string{"localhost", "vault.test"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	if certificate, err = x509.ParseCertificate(der); err != nil {
+		return nil, err
 	}
-	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return "", err
-	}
-	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, &leafKey.PublicKey, caKey)
-	if err != nil {
-		return "", err
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(leafKey)
-	if err != nil {
-		return "", err
-	}
-	if err := writePEM(filepath.Join(dir, "cert.pem"), "CERTIFICATE", leafDER); err != nil {
-		return "", err
-	}
-	if err := writePEM(filepath.Join(dir, "key.pem"), "PRIVATE KEY", keyDER); err != nil {
-		return "", err
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER})), nil
+	return &Authority{PEM: asPEM("CERTIFICATE", der), certificate: certificate, key: key}, nil
 }
 
-func writePEM(path, kind string, der []byte) error {
-	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+func (a *Authority) sign(config CertificateConfig) (Certificate, error) {
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		return Certificate{}, err
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: config.Name},
+		NotBefore:    config.From,
+		NotAfter:     config.Until,
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if leaf.NotBefore.IsZero() {
+		leaf.NotBefore = time.Now().Add(-24 * time.Hour)
+	}
+	if leaf.NotAfter.IsZero() {
+		leaf.NotAfter = time.Now().Add(24 * time.Hour)
+	}
+	for _, host := range config.Hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			leaf.IPAddresses = append(leaf.IPAddresses, ip)
+		} else {
+			leaf.DNSNames = append(leaf.DNSNames, host)
+		}
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return Certificate{}, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, a.certificate, &key.PublicKey, a.key)
+	if err != nil {
+		return Certificate{}, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return Certificate{}, err
+	}
+	return Certificate{Cert: asPEM("CERTIFICATE", der), Key: asPEM("PRIVATE KEY", keyDER)}, nil
+}
+
+func asPEM(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+// serverHosts are what the certificates of servers are for.
+func serverHosts() []string { return []string{"localhost", "vault.test", "127.0.0.1"} }
+
+// writeCertificate writes cert.pem and key.pem for 127.0.0.1, localhost and
+// vault.test into dir and gives the PEM text of the new authority that signed them.
+func writeCertificate(dir string) (authority string, err error) {
+	signer, err := newAuthority("weir test authority")
+	if err != nil {
+		return "", err
+	}
+	signed, err := signer.sign(CertificateConfig{Name: "vault.test", Hosts: serverHosts()})
+	if err != nil {
+		return "", err
+	}
+	return signer.PEM, signed.write(dir)
+}
+
+func (c Certificate) write(dir string) error {
+	if err := os.WriteFile(filepath.Join(dir, "cert.pem"), []byte(c.Cert), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "key.pem"), []byte(c.Key), 0o600)
 }

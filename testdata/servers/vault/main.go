@@ -1,6 +1,7 @@
 // Command vault is a real Vault server for tests, as small as one can be built:
 // the core and the HTTP handler of HashiCorp's own module, the KV and database
-// secrets engines, AppRole and userpass logins, and file audit devices.
+// secrets engines, logins by AppRole, certificate, JWT and password, and file audit
+// devices.
 //
 // It prints one line, "listening on HOST:PORT", as soon as it takes connections,
 // logs to standard error, and ends when its standard input does: so no server
@@ -21,10 +22,12 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	jwt "github.com/hashicorp/vault-plugin-auth-jwt"
 	kv "github.com/hashicorp/vault-plugin-secrets-kv"
 	"github.com/hashicorp/vault/audit"
 	auditfile "github.com/hashicorp/vault/builtin/audit/file"
 	"github.com/hashicorp/vault/builtin/credential/approle"
+	"github.com/hashicorp/vault/builtin/credential/cert"
 	"github.com/hashicorp/vault/builtin/credential/userpass"
 	"github.com/hashicorp/vault/builtin/logical/database"
 	vaulthttp "github.com/hashicorp/vault/http"
@@ -122,6 +125,7 @@ func listen(o options) (net.Listener, error) {
 	}
 	return tls.NewListener(listener, &tls.Config{
 		Certificates: []tls.Certificate{pair},
+		ClientAuth:   tls.RequestClientCert, // as Vault's own listeners do; the cert login checks it
 		MinVersion:   tls.VersionTLS12,
 		NextProtos:   []string{"http/1.1"},
 	}), nil
@@ -132,7 +136,9 @@ func secretEngines() map[string]logical.Factory {
 }
 
 func logins() map[string]logical.Factory {
-	return map[string]logical.Factory{"approle": approle.Factory, "userpass": userpass.Factory}
+	return map[string]logical.Factory{
+		"approle": approle.Factory, "cert": cert.Factory, "jwt": jwt.Factory, "userpass": userpass.Factory,
+	}
 }
 
 // builtins names the same engines and logins to Vault's plugin catalog, without
