@@ -14,9 +14,10 @@ import (
 	"github.com/weir-engine/weir/testdata/servers"
 )
 
-// TestMain lets the scripts run this test binary as weir, with the real main.
+// TestMain lets the scripts run this test binary as weir, with the real main, and
+// TestSoak as a process of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"weir": main})
+	testscript.Main(m, map[string]func(){"weir": main, "weir-soak": soaked})
 }
 
 // TestScripts runs testdata/script/*.txtar. Each one has its own home, data
