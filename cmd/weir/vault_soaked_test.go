@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/weir-engine/weir/engine"
-	"github.com/weir-engine/weir/engine/local"
 )
 
 const (
@@ -101,7 +100,7 @@ func soakRounds(dir string, stdin io.Reader, reports *json.Encoder) error {
 }
 
 // soakRound runs all flows once, side by side.
-func soakRound(runner *local.Runner, dir string) (soakReport, error) {
+func soakRound(runner engine.Runner, dir string) (soakReport, error) {
 	report := soakReport{Failures: map[string]int{}}
 	var mu sync.Mutex
 	var failed error
