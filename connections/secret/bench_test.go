@@ -81,3 +81,95 @@ func scope(values []secret.Value) *secret.Redactor {
 	r.Add(values...)
 	return r
 }
+
+// tokens are ten secrets as people have them in a vault: passwords, tokens, keys.
+func tokens() []string {
+	return []string{
+		"hunter22", "Tr0ub4dor&3", "c0rrect horse battery staple", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
+		"hvs.CAESIJ0kq0x1bVvWn2Zy8mHq7b9oR4tL", "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+		"ghp_16C7e42F292c6912E7710c838347Ae178B4a", "p@ssw0rd-of-the-db", "xoxb-2147483647-abcdefghijklmnop",
+	}
+}
+
+// BenchmarkTraced masks 64 KiB of text by traces alone: of ten secrets without and with
+// an SSH key, and at worst, where every place of the text may be one of their starts.
+func BenchmarkTraced(b *testing.B) {
+	var log, words, hex strings.Builder
+	for i := 0; log.Len() < 64<<10; i++ {
+		fmt.Fprintf(&log, `{"time":"2026-11-21T10:00:%02d.123Z","level":"INFO","msg":"step done","step":%d,"connection":"library"}`+"\n", i%60, i)
+	}
+	for i := 0; words.Len() < 64<<10; i++ {
+		fmt.Fprintf(&words, "2026-11-21 10:00:%02d step %d of flow nightly-report has copied 17 files to s3://bucket/path/%d\n", i%60, i, i)
+	}
+	for i := 0; hex.Len() < 64<<10; i++ {
+		fmt.Fprintf(&hex, "%x", sha256.Sum256([]byte{byte(i), byte(i >> 8)}))
+	}
+	ten := tokens()
+	for _, secrets := range []struct {
+		name  string
+		texts []string
+	}{{"1", ten[:1]}, {"10", ten}, {"10+ssh-key", append(ten[:10:10], sshKey(50))}, {"ssh-key", []string{sshKey(50)}}} {
+		r := traced(b, redactor(secrets.texts...))
+		for _, text := range []struct{ name, text string }{{"log", log.String()}, {"words", words.String()}, {"hex", hex.String()}} {
+			b.Run("secrets="+secrets.name+"/"+text.name, func(b *testing.B) {
+				b.SetBytes(int64(len(text.text)))
+				b.ReportAllocs()
+				for b.Loop() {
+					_ = r.String(text.text)
+				}
+			})
+		}
+		b.Run("secrets="+secrets.name+"/log/Writer", func(b *testing.B) {
+			b.SetBytes(int64(log.Len()))
+			for b.Loop() {
+				w := r.Writer(io.Discard)
+				for line := range strings.Lines(log.String()) {
+					_, _ = io.WriteString(w, line)
+				}
+				_ = w.Close()
+			}
+		})
+		b.Run("secrets="+secrets.name+"/line", func(b *testing.B) {
+			for b.Loop() {
+				_ = r.String("a line of log, as short as most of them are")
+			}
+		})
+	}
+}
+
+// BenchmarkTraces makes traces and adds them, each time with a new key; none is what an
+// execution pays that uses no secrets.
+func BenchmarkTraces(b *testing.B) {
+	for _, secrets := range []struct {
+		name  string
+		texts []string
+	}{{"none", nil}, {"3", tokens()[:3]}, {"10", tokens()}, {"ssh-key", []string{sshKey(50)}}, {"1000 lines", []string{sshKey(1000)}}} {
+		r := redactor(secrets.texts...)
+		traces, _ := r.Traces(traceKey(0), 0)
+		var size float64
+		for _, trace := range traces {
+			size += float64(len(trace))
+		}
+		b.Run("make/"+secrets.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = r.Traces(traceKey(0), 0)
+			}
+			b.ReportMetric(size, "B/traces")
+		})
+		b.Run("add/"+secrets.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = secret.NewRedactor().AddTraces(traceKey(0), traces...)
+			}
+		})
+		b.Run("add+String/"+secrets.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r := secret.NewRedactor()
+				_ = r.AddTraces(traceKey(0), traces...)
+				_ = r.String("a line of log, as short as most of them are")
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"iter"
 	"net/url"
 	"strconv"
 	"strings"
@@ -29,13 +30,9 @@ func (f *form) continues(text []byte) bool {
 	return len(text) < len(f.text) && f.text[:len(text)] == string(text)
 }
 
-// end gives where the form, which stands at from in the text, ends together with
-// its right edge. open tells that it may end later with more text.
-func (f *form) end(text []byte, from int) (end int, open bool) {
-	end = from + len(f.text)
-	if !f.right {
-		return end, false
-	}
+// rightEdge gives where the right edge ends of a form that ends there. open tells that
+// it may end later with more text.
+func rightEdge(text []byte, end int) (_ int, open bool) {
 	if end < len(text) {
 		if !isBase64(text[end]) {
 			return end, false
@@ -61,15 +58,24 @@ func appendForms(forms []form, text string) []form {
 		text = trimmed
 	}
 	forms = appendEncodings(appendEscapes(forms, text), text)
-	if !strings.ContainsAny(text, "\r\n") {
-		return forms
-	}
-	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\r' || r == '\n' }) {
-		if line = strings.TrimSpace(line); len(line) >= minMaskable {
-			forms = appendEscapes(forms, line)
-		}
+	for line := range lines(text) {
+		forms = appendEscapes(forms, line)
 	}
 	return forms
+}
+
+// lines gives the lines of a text with several lines, without those that are too short.
+func lines(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !strings.ContainsAny(text, "\r\n") {
+			return
+		}
+		for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\r' || r == '\n' }) {
+			if line = strings.TrimSpace(line); len(line) >= minMaskable && !yield(line) {
+				return
+			}
+		}
+	}
 }
 
 // appendEscapes appends the text plain and as URLs, JSON and Go quote it.

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// matcher finds all forms in a text in one pass. It is immutable.
+// matcher finds all forms in a text, those of which it has the text in one pass. It is
+// immutable.
 //
 // A table of trigrams says how far the search may jump, as in the algorithm of Wu
 // and Manber; where it may not, a binary search among the sorted forms finds the
@@ -19,15 +20,26 @@ type matcher struct {
 	jump   []uint8   // by slot of a trigram, see next
 	window int       // length of the shortest form, at most maxWindow
 	edge   [256]bool // the bytes that are a left edge of some form
+
+	tracers []*tracer // of the forms of which only traces are known
 }
 
 // maxWindow bounds how much of each form the table of trigrams is made from.
 const maxWindow = 12
 
-func newMatcher(forms []form) *matcher {
+func newMatcher(forms []form, tracers []*tracer) *matcher {
+	m := &matcher{tracers: tracers}
+	for _, t := range tracers {
+		for c := range m.edge {
+			m.edge[c] = m.edge[c] || t.edges && isBase64(byte(c)) // which ones it can't tell
+		}
+	}
+	if len(forms) == 0 {
+		return m
+	}
 	forms = slices.Clone(forms)
 	slices.SortFunc(forms, func(a, b form) int { return strings.Compare(a.text, b.text) })
-	m := &matcher{forms: mergeEqual(forms)}
+	m.forms = mergeEqual(forms)
 	m.link()
 	m.fillJumps()
 	for _, f := range m.forms {

@@ -15,12 +15,14 @@ import (
 // Adding is cheap; the search is prepared when a text comes. The zero Redactor
 // is ready to use, and safe for concurrent use.
 type Redactor struct {
-	matcher atomic.Pointer[matcher] // of all forms; nil when texts were added since
+	matcher atomic.Pointer[matcher] // of all forms; nil when something was added since
 
-	mu    sync.Mutex
-	known map[string]bool // texts that were added
-	added []string        // those of them whose forms are not made yet
-	forms []form
+	mu     sync.Mutex
+	known  map[string]bool // texts that were added
+	texts  []string        // the same in their order; only appended to
+	formed int             // of how many of them the forms are made
+	forms  []form
+	traced []*traceSet // one for each key
 }
 
 // NewRedactor gives a Redactor that knows no secrets yet.
@@ -57,7 +59,7 @@ func (r *Redactor) add(text string) {
 		r.known = make(map[string]bool)
 	}
 	r.known[text] = true
-	r.added = append(r.added, text)
+	r.texts = append(r.texts, text)
 	r.matcher.Store(nil)
 }
 
@@ -68,11 +70,17 @@ func (r *Redactor) current() *matcher {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, text := range r.added {
+	for _, text := range r.texts[r.formed:] {
 		r.forms = appendForms(r.forms, text)
 	}
-	r.added = nil
-	m := newMatcher(r.forms)
+	r.formed = len(r.texts)
+	var tracers []*tracer
+	for _, set := range r.traced {
+		if t := set.tracer(r.texts); t != nil {
+			tracers = append(tracers, t)
+		}
+	}
+	m := newMatcher(r.forms, tracers)
 	r.matcher.Store(m)
 	return m
 }

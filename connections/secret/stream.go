@@ -1,6 +1,9 @@
 package secret
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // stream is where the masking of a text stands between two parts of it.
 type stream struct {
@@ -20,8 +23,10 @@ func (m *matcher) mask(out, text []byte, s *stream, final bool) (_ []byte, rest 
 	end := s.masked      // of the last mask
 	shown := max(end, 0) // all before it is in out, plain or as a mask
 	rest = len(text)
-	for i := m.next(text, 0, final); i < len(text); i = m.next(text, i+1, final) {
-		from, to, open := m.occurrence(text, i)
+	traced := m.traced(text, final)
+	next := func(i int) int { return min(m.next(text, i, final), traced.next(i)) }
+	for i := next(0); i < len(text); i = next(i + 1) {
+		from, to, open := m.occurrence(text, i, &traced)
 		if open && !final {
 			rest = i
 			break
@@ -51,6 +56,9 @@ func (m *matcher) mask(out, text []byte, s *stream, final bool) (_ []byte, rest 
 // next gives the first place from i on where a form may start, or len(text). In
 // a text that is not final, that includes places with only a start of one.
 func (m *matcher) next(text []byte, i int, final bool) int {
+	if len(m.forms) == 0 {
+		return len(text)
+	}
 	for end := i + m.window; end <= len(text); end = i + m.window {
 		jump := m.jump[m.slot(text[end-3], text[end-2], text[end-1])]
 		if jump == 0 {
@@ -69,19 +77,51 @@ func (m *matcher) next(text []byte, i int, final bool) int {
 	return i
 }
 
+// traced gives what is found by traces, and where more text may have more found.
+func (m *matcher) traced(text []byte, final bool) findings {
+	all := findings{open: len(text)}
+	for _, t := range m.tracers {
+		t.find(&all, text, final)
+	}
+	slices.SortFunc(all.found, func(a, b finding) int { return a.at - b.at })
+	return all
+}
+
 // occurrence gives what to mask because of the longest form that starts at i;
 // nothing if from equals to. open tells that more text may give another answer.
-func (m *matcher) occurrence(text []byte, i int) (from, to int, open bool) {
+func (m *matcher) occurrence(text []byte, i int, traced *findings) (from, to int, open bool) {
 	f, open := m.at(text[i:])
-	if f == nil {
-		return i, i, open
+	open = open || i >= traced.open
+	var length int
+	var left, right bool
+	add := func(n int, leftEdge string, rightEdge bool) {
+		left = left || i > 0 && strings.IndexByte(leftEdge, text[i-1]) >= 0
+		switch {
+		case n > length:
+			length, right = n, rightEdge
+		case n == length:
+			right = right || rightEdge
+		}
 	}
-	to, openEnd := f.end(text, i)
-	from = i
-	if i > 0 && strings.IndexByte(f.left, text[i-1]) >= 0 {
+	if f != nil {
+		add(len(f.text), f.left, f.right)
+	}
+	for _, t := range traced.found {
+		if t.at != i {
+			break
+		}
+		add(t.length, t.left, t.right)
+	}
+	from, to = i, i+length
+	if left {
 		from--
 	}
-	return from, to, open || openEnd
+	if right {
+		var openEnd bool
+		to, openEnd = rightEdge(text, to)
+		open = open || openEnd
+	}
+	return from, to, open
 }
 
 // all masks a whole text. found tells whether there was anything to mask.
