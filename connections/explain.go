@@ -141,6 +141,8 @@ func (out *outcome) explainField(f *schema.Field) (ExplainedInput, bool) {
 // neither secret nor wrong.
 func (out *outcome) show(f *schema.Field, in schema.Input) any {
 	switch {
+	case out.merged.broken[f.Name] && in.Value == nil:
+		return nil // there is nothing to hide
 	case f.Sensitive:
 		return secret.Mask
 	case !in.Secret && out.inputs.Has(f.Name):

@@ -164,15 +164,27 @@ func (m *merger) layKey(name string, value any, origin schema.Origin) {
 }
 
 func noKey(pos schema.Pos, input, key string, data secret.Data) schema.Problem {
-	keys := slices.Sorted(maps.Keys(data.Keys))
-	hint := schema.DidYouMean(key, keys)
-	if hint == "" && len(keys) > 0 {
-		hint = "its keys are " + strings.Join(keys, ", ")
-	}
 	return schema.Problem{
-		Pos: pos, Input: input, Hint: hint,
+		Pos: pos, Input: input, Hint: keysHint(key, "its", slices.Sorted(maps.Keys(data.Keys))),
 		Message: fmt.Sprintf("the secret %q has no key %q", data.Ref.String(), key),
 	}
+}
+
+// keysHint names the key that was probably meant, and those that there are: whose
+// ("its", "the") keys are sorted.
+func keysHint(key, whose string, keys []string) string {
+	const most = 20
+	var hints []string
+	if near := schema.DidYouMean(key, keys); near != "" {
+		hints = append(hints, near)
+	}
+	if more := len(keys) - most; more > 0 {
+		keys = append(slices.Clone(keys[:most]), fmt.Sprintf("and %d more", more))
+	}
+	if len(keys) > 0 {
+		hints = append(hints, whose+" keys are "+strings.Join(keys, ", "))
+	}
+	return strings.Join(hints, " ")
 }
 
 func (m *merger) layFlow(flow map[string]any) {

@@ -123,13 +123,13 @@ func TestUnresolvedPlaceholders(t *testing.T) {
 	const attached = "secrets: [path: secret/oracle]\n"
 	for _, c := range []struct{ name, value, rest, want, hint string }{
 		{"mistyped key", "password: vault.secret(pasword)", attached,
-			`oracle.yaml:6: "password": vault.secret(pasword): no key "pasword" in the attached secrets (secret/oracle)`, `did you mean "password"?`},
+			`oracle.yaml:6: "password": vault.secret(pasword): no key "pasword" in the attached secrets (secret/oracle)`, `did you mean "password"? the keys are a/b.c, password, port, rows, tls.key, user`},
 		{"no such key", "password: vault.secret(zzzzzz)", "secrets: [path: secret/later]\n",
 			`oracle.yaml:6: "password": vault.secret(zzzzzz): no key "zzzzzz" in the attached secrets (secret/later)`, "the keys are extra, password"},
 		{"nothing attached", "password: vault.secret(password)", "",
 			`oracle.yaml:6: "password": vault.secret(password) names a key, but no secret is attached`, "attach a secret, or name it: vault.secret(secret/path.key)"},
 		{"no such key by path", "password: vault.secret(secret/oracle.pasword)", "",
-			`oracle.yaml:6: the secret "secret/oracle" has no key "pasword"`, `did you mean "password"?`},
+			`oracle.yaml:6: the secret "secret/oracle" has no key "pasword"`, `did you mean "password"? its keys are a/b.c, password, port, rows, tls.key, user`},
 		{"form of a handle", "password: vault.secret(secret/oracle#password)", attached,
 			`oracle.yaml:6: "password": vault.secret(secret/oracle#password): no key "secret/oracle#password" in the attached secrets (secret/oracle)`, "a secret named by its path is written vault.secret(secret/path.key)"},
 		{"not closed", "password: vault.secret(password", attached,
@@ -139,7 +139,7 @@ func TestUnresolvedPlaceholders(t *testing.T) {
 		{"list in a text", "password: 'x vault.secret(rows)'", attached,
 			`oracle.yaml:6: "password": vault.secret(rows) is a list or a mapping and cannot stand within a text`, ""},
 		{"selected key", "", "secrets:\n- path: secret/oracle\n  keys: {password: pasword}\n",
-			`oracle.yaml:8: the secret "secret/oracle" has no key "pasword"`, `did you mean "password"?`},
+			`oracle.yaml:8: the secret "secret/oracle" has no key "pasword"`, `did you mean "password"? its keys are a/b.c, password, port, rows, tls.key, user`},
 		{"selected for an unknown input", "password: p-plain-p", "secrets:\n- path: secret/oracle\n  keys: {pasword: password}\n",
 			`oracle.yaml:8: the secret "secret/oracle" is to give an unknown input "pasword"`, `did you mean "password"?`},
 	} {

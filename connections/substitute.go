@@ -132,13 +132,9 @@ func (s *substitution) fillAttached(pos schema.Pos, p placeholder) (any, bool) {
 	}
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
-	hint := schema.DidYouMean(p.key, keys)
-	switch {
-	case hint != "":
-	case strings.ContainsAny(p.key, "/#"):
+	hint := keysHint(p.key, "the", keys)
+	if strings.ContainsAny(p.key, "/#") && schema.DidYouMean(p.key, keys) == "" {
 		hint = "a secret named by its path is written vault.secret(secret/path.key)"
-	case len(keys) > 0:
-		hint = "the keys are " + strings.Join(keys, ", ")
 	}
 	slices.Reverse(paths)
 	s.fault(pos, fmt.Sprintf("%s: no key %q in the attached secrets (%s)", p, p.key, strings.Join(paths, ", ")), hint)
