@@ -28,9 +28,8 @@ func fromError(ctx context.Context, err error) *engine.Error {
 	if ended := fromContext(ctx); ended != nil {
 		return ended
 	}
-	var read *secret.ReadError
-	if errors.As(err, &read) {
-		return &engine.Error{Kind: reasonKind(read.Reason), Message: read.Error(), Hint: read.Hint}
+	if reads := readErrors(err); len(reads) > 0 {
+		return fromReads(reads)
 	}
 	var fault *tasks.Error
 	if errors.As(err, &fault) {
@@ -44,6 +43,43 @@ func fromError(ctx context.Context, err error) *engine.Error {
 		}
 	}
 	return fromConnections(err)
+}
+
+// readErrors gives each secret's failure among errors that may be joined.
+func readErrors(err error) []*secret.ReadError {
+	switch err := err.(type) { //nolint:errorlint // the cause of a failed read is none of its own
+	case *secret.ReadError:
+		return []*secret.ReadError{err}
+	case interface{ Unwrap() []error }:
+		var reads []*secret.ReadError
+		for _, one := range err.Unwrap() {
+			reads = append(reads, readErrors(one)...)
+		}
+		return reads
+	case interface{ Unwrap() error }:
+		return readErrors(err.Unwrap())
+	}
+	return nil
+}
+
+// fromReads tells of every secret that could not be read. Trying again is of use
+// only if it is for all of them.
+func fromReads(reads []*secret.ReadError) *engine.Error {
+	failure := &engine.Error{Kind: reasonKind(reads[0].Reason), Message: reads[0].Error(), Hint: reads[0].Hint}
+	if len(reads) == 1 {
+		return failure
+	}
+	failure.Message, failure.Hint = fmt.Sprintf("%d secrets cannot be read", len(reads)), ""
+	for _, read := range reads {
+		failure.Message += "\n  " + read.Error()
+		if read.Hint != "" {
+			failure.Message += " (" + read.Hint + ")"
+		}
+		if kind := reasonKind(read.Reason); failure.Kind.Retryable() && !kind.Retryable() {
+			failure.Kind = kind
+		}
+	}
+	return failure
 }
 
 func fromContext(ctx context.Context) *engine.Error {
