@@ -37,6 +37,8 @@ type entry struct {
 	// outage, a refusal so that the next one is kept for longer.
 	last   time.Time
 	outage *secret.ReadError // why there is nothing newer; nil if nobody asked
+	since  time.Time         // when that was noticed last
+	spent  bool              // it was of no use, so that a newer one is worth waiting for
 	size   int
 }
 
@@ -64,6 +66,9 @@ func (e *entry) answer(ref secret.Ref, now time.Time) (secret.Data, error) {
 		outage := *e.outage
 		outage.Ref = ref
 		data.Outage = &outage
+		if !now.Before(e.until) {
+			data.CachedUntil = time.Time{} // it is being asked
+		}
 	}
 	return data, nil
 }
@@ -74,9 +79,12 @@ func seconds(d time.Duration) time.Duration { return max(d.Round(time.Second), t
 type cache struct {
 	ttl      time.Duration // not above 0: nothing is given twice
 	tolerate time.Duration // in an outage
-	entries  map[cacheKey]*list.Element
-	order    *list.List // of kept, the one read last in front
-	size     int
+	// noticed is for how long an outage is taken to go on, while Vault is asked in the
+	// background: until the next answer, or none, can be expected.
+	noticed time.Duration
+	entries map[cacheKey]*list.Element
+	order   *list.List // of kept, the one read last in front
+	size    int
 }
 
 type kept struct {
@@ -84,8 +92,8 @@ type kept struct {
 	*entry
 }
 
-func newCache(ttl, tolerate time.Duration) *cache {
-	return &cache{ttl: ttl, tolerate: tolerate, entries: map[cacheKey]*list.Element{}, order: list.New()}
+func newCache(c Config) *cache {
+	return &cache{ttl: c.CacheTTL, tolerate: c.Tolerate, noticed: c.Timeout + 2*respite, entries: map[cacheKey]*list.Element{}, order: list.New()}
 }
 
 // get gives what is kept for a key, which may be too old to be used; nil if nothing.
@@ -127,6 +135,12 @@ func (c *cache) put(key cacheKey, e *entry) {
 	}
 }
 
+// bridges says whether a secret is given at once, while Vault is asked for a newer one
+// in the background: a moment ago there was an outage.
+func (c *cache) bridges(e *entry, now time.Time) bool {
+	return e != nil && e.outage != nil && !e.spent && now.Before(e.since.Add(c.noticed)) && now.Before(e.read.Add(c.tolerate))
+}
+
 // tolerated gives what to use in place of a read that failed in an outage: what was
 // read before, if that is not too old; else nil.
 func (c *cache) tolerated(key cacheKey, failed *entry) *entry {
@@ -140,11 +154,8 @@ func (c *cache) tolerated(key cacheKey, failed *entry) *entry {
 		return nil
 	}
 	old := *before
-	old.outage = failed.err
-	old.until = time.Time{}
-	if c.ttl > 0 {
-		old.until = failed.read.Add(min(c.ttl, respite, before.read.Add(c.tolerate).Sub(failed.read)))
-	}
+	old.outage, old.since, old.spent = failed.err, failed.read, false
+	old.until = failed.read.Add(min(respite, before.read.Add(c.tolerate).Sub(failed.read)))
 	c.entries[key].Value = kept{key, &old}
 	return &old
 }
@@ -153,7 +164,7 @@ func (c *cache) tolerated(key cacheKey, failed *entry) *entry {
 func (c *cache) expire(key cacheKey) {
 	if before := c.get(key); before != nil {
 		old := *before
-		old.until = time.Time{}
+		old.until, old.spent = time.Time{}, true
 		c.entries[key].Value = kept{key, &old}
 	}
 }

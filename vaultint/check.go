@@ -51,7 +51,8 @@ func (e *TestError) Unwrap() error { return e.Err }
 
 // Test goes the way to a secret step by step, from the name of the host on, with a
 // login of its own, and reports each stage as it ends. With an empty path it stops
-// after the login. Of the secret it reports version and names of keys. The error is
+// after the login, as it does with a secret id that is wrapped and could be unwrapped
+// only once. Of the secret it reports version and names of keys. The error is
 // a *TestError for the stage that failed, which was reported too.
 func (c *Client) Test(ctx context.Context, path string, report func(Stage)) error {
 	fresh, err := New(c.config)
@@ -85,52 +86,74 @@ type stage struct {
 
 func (c *Client) stages(path string) []stage {
 	all := []stage{{"dns", c.testDNS}, {"tcp", c.testTCP}, {"tls", c.testTLS}, {"login", c.testLogin}}
-	if path == "" {
+	if path == "" || c.config.Auth.SecretIDWrapped {
 		return all
 	}
 	return append(all, stage{"read", func(ctx context.Context) (string, error) { return c.testRead(ctx, path) }})
 }
 
-// firstHop is where connections to Vault go: to a proxy if the machine has one.
-func (c *Client) firstHop() (hop *url.URL, through string, err error) {
+// hop is where connections to Vault go.
+type hop struct {
+	*url.URL
+	proxy bool
+}
+
+// firstHop gives Vault itself, or the proxy if the machine has one.
+func (c *Client) firstHop() (hop, error) {
 	target, err := url.Parse(c.config.Address)
 	if err != nil {
-		return nil, "", err
+		return hop{}, err
 	}
-	proxy, err := c.transport.Proxy(&http.Request{URL: target})
+	proxy, err := c.config.Proxy(&http.Request{URL: target})
 	if err != nil || proxy == nil {
-		return target, "", nil
+		return hop{target, false}, nil
 	}
-	return proxy, " (the proxy)", nil
+	return hop{proxy, true}, nil
+}
+
+// through says that it is a proxy, if it is.
+func (h hop) through() string {
+	if h.proxy {
+		return " (the proxy " + h.Scheme + "://" + h.Host + ")"
+	}
+	return ""
 }
 
 func (c *Client) testDNS(ctx context.Context) (string, error) {
-	hop, through, err := c.firstHop()
+	hop, err := c.firstHop()
 	if err != nil {
 		return "", err
 	}
 	if net.ParseIP(hop.Hostname()) != nil {
-		return hop.Hostname() + " is an address" + through, nil
+		return hop.Hostname() + " is an address" + hop.through(), nil
 	}
 	addresses, err := net.DefaultResolver.LookupHost(ctx, hop.Hostname())
 	if err != nil {
-		return "", err
+		return "", hop.failed(err)
 	}
-	return hop.Hostname() + " is " + strings.Join(addresses, ", ") + through, nil
+	return hop.Hostname() + " is " + strings.Join(addresses, ", ") + hop.through(), nil
 }
 
 func (c *Client) testTCP(ctx context.Context) (string, error) {
-	hop, through, err := c.firstHop()
+	hop, err := c.firstHop()
 	if err != nil {
 		return "", err
 	}
-	port := cmp.Or(hop.Port(), map[string]string{"http": "80", "https": "443"}[hop.Scheme])
+	port := cmp.Or(hop.Port(), map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[hop.Scheme])
 	connection, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(hop.Hostname(), port))
 	if err != nil {
-		return "", err
+		return "", hop.failed(err)
 	}
 	defer func() { _ = connection.Close() }()
-	return "connected to " + connection.RemoteAddr().String() + through, nil
+	return "connected to " + connection.RemoteAddr().String() + hop.through(), nil
+}
+
+// failed gives an error the form that it has in a request.
+func (h hop) failed(err error) error {
+	if h.proxy {
+		return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
+	}
+	return err
 }
 
 // testTLS makes the first request, which needs no login, and looks at the certificate.
@@ -147,23 +170,40 @@ func (c *Client) testTLS(ctx context.Context) (string, error) {
 	if response.TLS == nil {
 		return "none: http:// sends tokens and secrets in the clear", nil
 	}
-	certificate := response.TLS.PeerCertificates[0]
-	subject := cmp.Or(certificate.Subject.String(), certificateNames(certificate))
-	return fmt.Sprintf("certificate of %s, until %s", subject, certificate.NotAfter.UTC().Format(time.RFC3339)), nil
+	server := response.TLS.PeerCertificates[0]
+	detail := fmt.Sprintf("certificate of %s, until %s", whose(server), utc(server.NotAfter))
+	if c.certificate == nil {
+		return detail, nil
+	}
+	pair, err := c.certificate.load()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s; client certificate of %s, until %s", detail, whose(pair.Leaf), utc(pair.Leaf.NotAfter)), nil
 }
 
+// testLogin logs in, and says what for. A wrapped secret id it leaves to whom it is for.
 func (c *Client) testLogin(ctx context.Context) (string, error) {
+	if r, ok := c.credentials.(*appRole); ok && r.wrapped {
+		return c.testWrapping(ctx, r)
+	}
 	s, err := c.session(ctx, nil)
 	if err != nil {
 		return "", err
 	}
-	answer, err := get(ctx, s.lookupAPI(c.config.LoginNamespace), "auth/token/lookup-self", nil)
+	if s.own {
+		return describeToken(s.policies, s.life, s.life == 0), nil
+	}
+	answer, err := get(ctx, s.self, "auth/token/lookup-self", nil)
 	var refused *vault.ResponseError
 	switch {
 	case err == nil:
-		return describeToken(answer), nil
+		policies, _ := answer.TokenPolicies()
+		life, _ := answer.TokenTTL()
+		expires, _ := answer.Data["expire_time"].(string)
+		return describeToken(policies, life, expires == ""), nil
 	case errors.As(err, &refused) && refused.StatusCode == http.StatusForbidden && deniedByPolicy(refused.Errors):
-		return "the token is valid; it may not look itself up", nil
+		return "the token is valid; it may not look itself up, which " + policyFor("auth/token/lookup-self") + " would allow", nil
 	case errors.As(err, &refused) && refused.StatusCode == http.StatusForbidden:
 		return "", invalidToken()
 	}
@@ -171,14 +211,25 @@ func (c *Client) testLogin(ctx context.Context) (string, error) {
 }
 
 // describeToken says what a token may do, and for how long.
-func describeToken(answer *vault.Secret) string {
-	policies, _ := answer.TokenPolicies()
-	life, _ := answer.TokenTTL()
-	until := "no end"
-	if expires, _ := answer.Data["expire_time"].(string); expires != "" {
-		until = life.String()
+func describeToken(policies []string, life time.Duration, endless bool) string {
+	until := life.String()
+	if endless {
+		until = "no end"
 	}
 	return "policies " + strings.Join(policies, ", ") + "; remaining life of the token: " + until
+}
+
+func (c *Client) testWrapping(ctx context.Context, r *appRole) (string, error) {
+	token, err := r.file.readToken()
+	if err != nil {
+		return "", err
+	}
+	found, err := r.inspect(ctx, c.loginAPI, token)
+	if err != nil {
+		return "", c.explainLogin(err)
+	}
+	return fmt.Sprintf("the wrapping token in %s was made at %s and is good until %s; it can be used once, so it is left unused, and nothing more is tried",
+		r.file.path, found.path, utc(found.ends)), nil
 }
 
 func (c *Client) testRead(ctx context.Context, path string) (string, error) {

@@ -17,7 +17,9 @@ import (
 type Client struct {
 	config      Config
 	transport   *http.Transport
+	certificate *clientCertificate // nil if there is none
 	credentials credentials
+	readAPI     *vault.Client // without a token, in the namespace for reads
 	loginAPI    *vault.Client // without a token, in the namespace of the login
 
 	detecting chan struct{} // holds one while a mount is being asked for
@@ -44,20 +46,32 @@ func New(config Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := config.transport()
-	api, err := config.newAPI(transport)
+	certificate := config.clientCertificate()
+	transport := config.transport(certificate)
+	logins := transport
+	if config.Auth.Method == MethodCert { // by what the connection shows, so it must be a new one
+		logins = transport.Clone()
+		logins.DisableKeepAlives = true
+	}
+	readAPI, err := config.newAPI(transport)
+	if err != nil {
+		return nil, err
+	}
+	loginAPI, err := config.newAPI(logins)
 	if err != nil {
 		return nil, err
 	}
 	return &Client{
 		config:      config,
 		transport:   transport,
-		credentials: newCredentials(config.Auth, config.Log),
-		loginAPI:    api.WithNamespace(config.LoginNamespace),
+		certificate: certificate,
+		credentials: newCredentials(config, certificate),
+		readAPI:     readAPI.WithNamespace(config.Namespace),
+		loginAPI:    loginAPI.WithNamespace(config.LoginNamespace),
 		detecting:   make(chan struct{}, 1),
 		limiter:     config.limiter(),
 		mounts:      map[string]mount{},
-		cache:       newCache(config.CacheTTL, config.Tolerate),
+		cache:       newCache(config),
 		reading:     map[cacheKey]*flight{},
 		flights:     map[*flight]bool{},
 	}, nil
@@ -115,15 +129,16 @@ func (c *Client) Forget(ref secret.Ref) {
 	}
 }
 
-// Stats counts what a client did since it was made.
+// Stats counts what a client did since it was made. As metrics they are called
+// weir_vault_reads, weir_vault_errors and so on.
 type Stats struct {
-	Reads    int64 // that were begun
-	Failed   int64 // of Reads, those without a secret
-	Stale    int64 // of Failed, those in whose place an older secret was given
-	Hits     int64 // that were answered without asking Vault, or by the read of another
-	Renewals int64 // of tokens
-	Logins   int64 // that succeeded
-	Denied   int64 // logins that failed, for whatever reason
+	Reads       int64 // from Vault, that have ended
+	Errors      int64 // of Reads, those without a secret
+	Hits        int64 // that were answered without asking Vault, or by the read of another
+	Stale       int64 // answers by a secret that is older than it should be, for there is an outage
+	Logins      int64 // that succeeded
+	LoginErrors int64 // logins that failed, for whatever reason
+	Renewals    int64 // of tokens
 }
 
 // Stats gives the counts so far.

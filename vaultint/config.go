@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -36,6 +37,15 @@ type Config struct {
 	// TLSServerName is the name to ask for and to expect in the certificate; empty
 	// means the host of Address.
 	TLSServerName string
+	// ClientCert, with its chain, and ClientKey are PEM texts of the certificate that is
+	// shown to Vault: for MethodCert, or because the server lets nobody else connect.
+	ClientCert, ClientKey secret.Value
+	// ClientCertFile and ClientKeyFile hold the same, and are read again for each
+	// connection, so that a renewed certificate is used as soon as it is there.
+	ClientCertFile, ClientKeyFile string
+	// Proxy gives the proxy for a request, as that of an http.Transport does; nil means
+	// the one that HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.
+	Proxy func(*http.Request) (*url.URL, error)
 	// Timeout bounds one read, its login and retries included, but not the wait that
 	// RateLimit demands; 0 means 10 s.
 	Timeout time.Duration
@@ -71,9 +81,23 @@ const (
 	MethodUserpass   Method = "userpass"   // Auth.Username and Auth.Password
 	MethodKubernetes Method = "kubernetes" // Auth.Role and Auth.JWTFile, the pod's own unless given
 	MethodJWT        Method = "jwt"        // Auth.JWTFile and Auth.Role, the mount's default unless given
+	MethodCert       Method = "cert"       // Config.ClientCert, and Auth.Role, any that fits unless given
 )
 
-const methods = "token, token_file, approle, userpass, kubernetes or jwt"
+// Methods gives all ways of logging in.
+func Methods() []Method {
+	return []Method{MethodToken, MethodTokenFile, MethodAppRole, MethodUserpass, MethodKubernetes, MethodJWT, MethodCert}
+}
+
+// MethodNames gives all ways of logging in as a text: "token, ... or cert".
+func MethodNames() string {
+	var names []string
+	for _, method := range Methods() {
+		names = append(names, string(method))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
 
 // Auth says how to log in. Fields of other methods are left empty.
 type Auth struct {
@@ -86,9 +110,17 @@ type Auth struct {
 	Mount    string
 	RoleID   string
 	SecretID secret.Value // zero for a role that needs none
-	Username string
-	Password secret.Value
-	Role     string
+	// SecretIDFile holds the secret id, white space around it allowed. It is read again
+	// at each login, so that a new one is used as soon as it is needed.
+	SecretIDFile string
+	// SecretIDWrapped says that SecretIDFile holds a wrapping token. It is unwrapped at
+	// the first login, after a look at where it was made, and the secret id is kept in
+	// memory only: a later login unwraps a token that is new in the file, or else uses the
+	// secret id that it has. So each start of the program needs a new token in the file.
+	SecretIDWrapped bool
+	Username        string
+	Password        secret.Value
+	Role            string
 	// JWTFile holds a signed token of whoever vouches for this program, white space
 	// around it allowed. It is read again at each login.
 	JWTFile string
@@ -118,6 +150,9 @@ func (c Config) complete() (Config, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Proxy == nil {
+		c.Proxy = http.ProxyFromEnvironment
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -134,7 +169,7 @@ func (c Config) complete() (Config, error) {
 		mounts[strings.Trim(path, "/")] = version
 	}
 	c.Mounts = mounts
-	if err := errors.Join(c.checkAddress(), c.checkTrust(), c.Auth.check(), c.checkRest()); err != nil {
+	if err := errors.Join(c.checkAddress(), c.checkTrust(), c.checkClientCertificate(), c.Auth.check(), c.checkRest()); err != nil {
 		return Config{}, fmt.Errorf("vault configuration %q: %w", c.Name, err)
 	}
 	return c, nil
@@ -187,14 +222,24 @@ func (a Auth) check() error {
 	}
 	switch a.Method {
 	case MethodToken:
-		return checkToken(a.Token.Reveal(), missing("token"))
+		switch token := strings.TrimSpace(a.Token.Reveal()); {
+		case token == "":
+			return missing("token")
+		case !printable(token):
+			return errNotPrintable
+		}
 	case MethodTokenFile:
 		if a.TokenFile == "" {
 			return missing("token_file")
 		}
 	case MethodAppRole:
-		if a.RoleID == "" {
+		switch {
+		case a.RoleID == "":
 			return missing("role_id")
+		case !a.SecretID.IsZero() && a.SecretIDFile != "":
+			return errors.New("secret_id and secret_id_file are both given: one of the two is enough")
+		case a.SecretIDWrapped && a.SecretIDFile == "":
+			return errors.New("secret_id_wrapped needs secret_id_file, the file of the wrapping token")
 		}
 	case MethodUserpass:
 		switch {
@@ -213,10 +258,11 @@ func (a Auth) check() error {
 		if a.JWTFile == "" {
 			return missing("jwt_file")
 		}
+	case MethodCert: // see checkClientCertificate
 	case "":
-		return errors.New("auth method is missing: " + methods)
+		return errors.New("auth method is missing: " + MethodNames())
 	default:
-		return fmt.Errorf("auth method %q is not %s", a.Method, methods)
+		return fmt.Errorf("auth method %q is not %s", a.Method, MethodNames())
 	}
 	return nil
 }

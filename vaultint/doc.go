@@ -51,7 +51,20 @@
 //
 // A token is renewed when 60 to 80 % of its life are over; one that the client got by
 // logging in is replaced then if it cannot be renewed, or not for long. A token that
-// was given is renewed for the first time after 30 s, if Vault allows it. One that
-// comes from a file is left to who writes it. A login that Vault refuses is not
-// repeated at once, but after a second, then after twice as long each time.
+// was given is renewed too, if Vault allows it; where it does not, a warning is logged.
+// One that comes from a file is left to who writes it. Lives are counted as durations:
+// clocks may differ. What is read from files (tokens, secret ids, certificates) is read
+// again for each use, and another identity in them is another login. A login that Vault
+// refuses is not repeated at once, but after a second, then after twice as long each
+// time.
+//
+// # Wrapped secret ids
+//
+// With [Auth.SecretIDWrapped], Vault is asked first where and when the wrapping token
+// was made; one that was not made by a role of this login's mount is not used. One that
+// Vault does not know any more was used, perhaps by somebody else, or has expired, which
+// the error says. The secret id is then in memory only. A token that cannot be renewed
+// any more is followed by a login with the same secret id, if its role allows that, or
+// with that of a new wrapping token in the file. After a restart of the program there
+// must be a new one: whoever starts it has to put it there.
 package vaultint

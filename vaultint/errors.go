@@ -36,7 +36,7 @@ func (c *Client) explain(err error) *secret.ReadError {
 	case timedOut(err):
 		return &secret.ReadError{
 			Reason: secret.TimedOut,
-			Detail: fmt.Sprintf("no answer from %s within %s", c.config.Address, c.config.Timeout),
+			Detail: fmt.Sprintf("no answer from %s%s within %s", c.config.Address, c.through(), c.config.Timeout),
 			Hint:   "check the address, the network and the load of the server, or raise the timeout",
 			Err:    context.DeadlineExceeded,
 		}
@@ -67,6 +67,9 @@ func (c *Client) explainStatus(refused *vault.ResponseError) *secret.ReadError {
 	case code == http.StatusForbidden:
 		e.Reason = secret.Denied
 		e.Detail = "the policies of this login do not allow it"
+		if saysBadToken(refused.Errors) {
+			e.Err = errBadToken
+		}
 	case code == http.StatusNotFound:
 		e.Reason = secret.NotFound
 		e.Detail = said
@@ -117,35 +120,38 @@ func deniedByPolicy(texts []string) bool {
 	return strings.Contains(text, "error occurred") && !strings.Contains(text, "invalid token") && !strings.Contains(text, "bad token")
 }
 
+// errBadToken marks a refusal that is likely due to the token, so that there is no use
+// in asking for anything else with it.
+var errBadToken = errors.New("permission denied")
+
+// saysBadToken is about the words of Vault for a token that it does not know. They are
+// not all that it says to such a token: see deniedByPolicy.
+func saysBadToken(texts []string) bool {
+	text := strings.ToLower(strings.Join(texts, "\n"))
+	return text == "permission denied" || strings.Contains(text, "invalid token") || strings.Contains(text, "bad token")
+}
+
 // explainConnection is for requests that got no answer of Vault.
 func (c *Client) explainConnection(err error) *secret.ReadError {
+	if e := c.explainTLS(err); e != nil {
+		return e
+	}
 	e := &secret.ReadError{Reason: secret.Unreachable}
 	var (
-		unknown  x509.UnknownAuthorityError
-		name     x509.HostnameError
-		invalid  x509.CertificateInvalidError
-		plain    tls.RecordHeaderError
 		noHost   *net.DNSError
 		network  *net.OpError
 		request  *url.Error
-		endpoint = c.config.Address
+		refused  *proxyError
+		endpoint = c.config.Address + c.through()
+		proxy    = errors.As(err, &network) && network.Op == "proxyconnect"
 	)
+	if proxy {
+		endpoint = "the proxy" + strings.TrimPrefix(c.through(), throughProxy)
+	}
 	switch {
-	case errors.As(err, &unknown):
-		e.Detail = "the certificate of " + endpoint + " is signed by an unknown authority"
-		e.Hint = "give that authority's certificate as CA certificate of this vault configuration (VAULT_CACERT for the implicit one)"
-		e.Err = unknown
-	case errors.As(err, &name):
-		e.Detail = fmt.Sprintf("the certificate of %s is not for %q but for %s", endpoint, name.Host, certificateNames(name.Certificate))
-		e.Hint = "give one of these names as TLS server name, or correct the address"
-		e.Err = name
-	case errors.As(err, &invalid):
-		e.Detail = "the certificate of " + endpoint + " is not valid: " + invalid.Error()
-		e.Hint = "it must be renewed, unless the clock of this machine is wrong"
-		e.Err = invalid
-	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		e.Detail = endpoint + " does not speak TLS"
-		e.Hint = "does the address start with http:// rather than https://?"
+	case errors.As(err, &refused):
+		e.Detail = refused.Error() + " when it was to connect to " + c.config.Address
+		e.Hint = "the proxy must allow that address, or NO_PROXY must name the host so that it is not used"
 	case errors.As(err, &noHost):
 		e.Detail = fmt.Sprintf("host %q of %s cannot be resolved", noHost.Name, endpoint)
 		e.Hint = "check the address and the name servers"
@@ -163,32 +169,106 @@ func (c *Client) explainConnection(err error) *secret.ReadError {
 		e.Detail = endpoint + " does not answer like a vault"
 		e.Hint = "check that the address is that of a vault server"
 	}
+	if proxy {
+		e.Hint = "HTTPS_PROXY or HTTP_PROXY names that proxy: check it, or have NO_PROXY name the host of vault"
+	}
 	return e
 }
 
-func certificateNames(certificate *x509.Certificate) string {
-	names := append([]string(nil), certificate.DNSNames...)
-	for _, ip := range certificate.IPAddresses {
-		names = append(names, ip.String())
+// explainTLS is for connections that end before a request is sent; nil if it is not
+// for that.
+func (c *Client) explainTLS(err error) *secret.ReadError {
+	var (
+		unknown  x509.UnknownAuthorityError
+		name     x509.HostnameError
+		invalid  x509.CertificateInvalidError
+		plain    tls.RecordHeaderError
+		remote   *net.OpError
+		endpoint = c.config.Address + c.through()
+		e        = &secret.ReadError{Reason: secret.Unreachable}
+	)
+	switch {
+	case errors.As(err, &unknown):
+		e.Detail = "the certificate of " + endpoint + " is signed by an unknown authority"
+		if unknown.Cert != nil {
+			e.Detail = fmt.Sprintf("the certificate of %s, of %s until %s, is signed by an unknown authority, %s",
+				endpoint, whose(unknown.Cert), utc(unknown.Cert.NotAfter), unknown.Cert.Issuer)
+		}
+		e.Hint = "give that authority's certificate as CA certificate of this vault configuration (VAULT_CACERT for the implicit one)"
+		e.Err = unknown
+	case errors.As(err, &name):
+		e.Detail = fmt.Sprintf("the certificate of %s is not for %q but for %s", endpoint, name.Host, certificateNames(name.Certificate))
+		e.Hint = "give one of these names as TLS server name, or correct the address"
+		e.Err = name
+	case errors.As(err, &invalid):
+		e.Detail = "the certificate of " + endpoint + " is not valid: " + invalid.Error()
+		if outside := outsideLife(invalid.Cert, c.config.Now()); invalid.Reason == x509.Expired && outside != "" {
+			e.Detail = fmt.Sprintf("the certificate of %s, of %s, %s", endpoint, whose(invalid.Cert), outside)
+		}
+		e.Hint = "it must be renewed, unless the clock of this machine is wrong"
+		e.Err = invalid
+	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		e.Detail = endpoint + " does not speak TLS"
+		e.Hint = "does the address start with http:// rather than https://?"
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		e.Detail = fmt.Sprintf("%s ended the TLS connection: %v", endpoint, remote.Err)
+		e.Hint = "check the address, the TLS server name and what the server's log says"
+		if strings.Contains(e.Detail, "certificate") {
+			c.blameCertificate(e)
+		}
+	default:
+		return nil
 	}
-	if len(names) == 0 {
-		return "no name at all"
+	return e
+}
+
+// blameCertificate adds what the server may have against the client certificate.
+func (c *Client) blameCertificate(e *secret.ReadError) {
+	if c.certificate == nil {
+		e.Hint = "the server wants a client certificate: give client_cert_file and client_key_file"
+		return
 	}
-	return strings.Join(names, ", ")
+	if detail, hint := c.certificate.trouble(c.config.Now()); detail != "" {
+		e.Detail += "; " + detail
+		e.Hint = hint
+	}
+}
+
+const throughProxy = " through the proxy"
+
+// through names the proxy that requests to Vault go through; empty if there is none.
+func (c *Client) through() string {
+	if hop, err := c.firstHop(); err == nil && hop.proxy {
+		return throughProxy + " " + hop.Scheme + "://" + hop.Host
+	}
+	return ""
 }
 
 // explainLogin is explain for a failed login.
 func (c *Client) explainLogin(err error) *secret.ReadError {
 	e := c.explain(err)
 	var refused *vault.ResponseError
-	if !errors.As(err, &refused) || e.Reason == secret.Sealed || refused.StatusCode >= 500 || refused.StatusCode == http.StatusTooManyRequests {
+	if !errors.As(err, &refused) || e.Reason == secret.Sealed || refused.StatusCode == http.StatusTooManyRequests {
 		return e
 	}
-	return &secret.ReadError{
+	if refused.StatusCode >= 500 && !saysBadCertificate(refused.Errors) {
+		return e
+	}
+	failure := &secret.ReadError{
 		Reason: secret.LoginFailed,
 		Detail: fmt.Sprintf("%s login at auth/%s: vault answered %d: %s", c.config.Auth.Method, c.config.Auth.Mount, refused.StatusCode, c.said(refused)),
 		Hint:   "check the mount of the login, " + c.config.Auth.hint(),
 	}
+	if c.config.Auth.Method == MethodCert {
+		c.blameCertificate(failure)
+	}
+	return failure
+}
+
+// saysBadCertificate is about a client certificate that is outside its life: Vault takes
+// that for an error of its own.
+func saysBadCertificate(texts []string) bool {
+	return strings.Contains(strings.Join(texts, "\n"), "verify client's certificate")
 }
 
 // hint says what a refused login may be due to.
@@ -200,8 +280,14 @@ func (a Auth) hint() string {
 		return "the role, and whether it is for this service account and namespace"
 	case MethodJWT:
 		return "the role, and whether it accepts the token's issuer, audience and claims"
+	case MethodCert:
+		return "and whether it trusts the client certificate"
 	default:
-		return "the role id, and whether the secret id has expired or was used up"
+		hint := "the role id, and whether the secret id has expired or was used up"
+		if a.SecretIDWrapped {
+			hint += "; the next one needs a new wrapping token in " + a.SecretIDFile
+		}
+		return hint
 	}
 }
 

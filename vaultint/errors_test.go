@@ -315,7 +315,7 @@ func TestConfigurationIsWrong(t *testing.T) {
 		"no password":   {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodUserpass, Username: "x"}}, "needs password"},
 		"no pod role":   {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodKubernetes}}, "needs role"},
 		"no JWT":        {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: vaultint.MethodJWT}}, "needs jwt_file"},
-		"odd method":    {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: "ldap"}}, `auth method "ldap" is not token, token_file, approle, userpass, kubernetes or jwt`},
+		"odd method":    {vaultint.Config{Address: address, Auth: vaultint.Auth{Method: "ldap"}}, `auth method "ldap" is not token, token_file, approle, userpass, kubernetes, jwt or cert`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,7 @@ type flight struct {
 	key     cacheKey // as it was at the start
 	form    cacheKey // which stays when the mount is found or forgotten meanwhile
 	cancel  context.CancelFunc
-	waiters int           // guarded by the client; at 0 nobody wants it any more
+	waiters int           // guarded by the client
 	done    chan struct{} // closed when entry is set
 	entry   *entry
 	taken   atomic.Bool // who sets it gets a secret that is for one reader
@@ -29,7 +29,8 @@ func (c Config) limiter() *rate.Limiter {
 }
 
 // recall gives what is kept of a secret, or the read to wait for, which it starts if
-// there is none. It outlives the reader that asked first as long as others wait.
+// there is none. It outlives the reader that asked first as long as others wait. In an
+// outage that is tolerated, nobody waits for it.
 func (c *Client) recall(ref secret.Ref) (*entry, *flight, error) {
 	key := c.cacheKey(ref)
 	c.mu.Lock()
@@ -37,26 +38,53 @@ func (c *Client) recall(ref secret.Ref) (*entry, *flight, error) {
 	if c.closed {
 		return nil, nil, c.explain(errClosed)
 	}
-	if e := c.cache.get(key); e != nil && c.config.Now().Before(e.until) {
+	e, now := c.cache.get(key), c.config.Now()
+	bridged := c.cache.bridges(e, now)
+	if e != nil && now.Before(e.until) || bridged {
 		c.stats.Hits++
-		return e, nil, nil
-	}
-	for _, at := range []cacheKey{key, key.form(ref)} {
-		if f := c.reading[at]; f != nil && key.engine != otherEngine {
-			c.stats.Hits++
-			f.waiters++
-			return nil, f, nil
+		if e.outage != nil {
+			c.stats.Stale++
 		}
 	}
+	if e != nil && now.Before(e.until) {
+		return e, nil, nil
+	}
+	f := c.joinable(key, key.form(ref))
+	switch {
+	case f == nil:
+		f = c.takeOff(key, ref)
+	case !bridged:
+		c.stats.Hits++
+	}
+	if bridged {
+		return e, nil, nil
+	}
+	f.waiters++
+	return nil, f, nil
+}
+
+// joinable gives the read of a secret that is under way and may be shared; nil if there
+// is none.
+func (c *Client) joinable(keys ...cacheKey) *flight {
+	for _, key := range keys {
+		if f := c.reading[key]; f != nil && keys[0].engine != otherEngine {
+			return f
+		}
+	}
+	return nil
+}
+
+// takeOff starts a read.
+func (c *Client) takeOff(key cacheKey, ref secret.Ref) *flight {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &flight{key: key, form: key.form(ref), cancel: cancel, waiters: 1, done: make(chan struct{})}
+	f := &flight{key: key, form: key.form(ref), cancel: cancel, done: make(chan struct{})}
 	c.reading[f.key], c.reading[f.form] = f, f
 	c.flights[f] = true
 	c.work.Go(func() {
 		defer cancel()
 		c.land(f, ref, c.fly(ctx, ref))
 	})
-	return nil, f, nil
+	return f
 }
 
 // fly reads a secret as soon as the rate limit allows.
@@ -82,13 +110,13 @@ func (c *Client) land(f *flight, ref secret.Ref, e *entry) {
 	defer c.mu.Unlock()
 	c.stats.Reads++
 	if e.err != nil {
-		c.stats.Failed++
+		c.stats.Errors++
 	}
 	e.read = c.config.Now()
-	if old := c.cache.tolerated(key, e); old != nil {
-		c.stats.Stale++
+	if old := c.cache.tolerated(key, e); old != nil && !c.closed {
+		c.stats.Stale += int64(f.waiters)
 		e = old
-	} else if c.joinable(f) {
+	} else if c.wanted(f) {
 		c.cache.put(key, e)
 	}
 	c.detach(f)
@@ -97,19 +125,20 @@ func (c *Client) land(f *flight, ref secret.Ref, e *entry) {
 	close(f.done)
 }
 
-// leave is for a reader that gives up.
+// leave is for a reader that gives up. With no reader left, a read ends, unless it may
+// be what an outage is noticed by.
 func (c *Client) leave(f *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f.waiters--; f.waiters > 0 {
+	if f.waiters--; f.waiters > 0 || c.config.Tolerate > 0 {
 		return
 	}
 	f.cancel()
 	c.detach(f)
 }
 
-// joinable says whether readers may still come to wait for a read.
-func (c *Client) joinable(f *flight) bool { return c.reading[f.key] == f || c.reading[f.form] == f }
+// wanted says whether readers may still come to wait for a read.
+func (c *Client) wanted(f *flight) bool { return c.reading[f.key] == f || c.reading[f.form] == f }
 
 // detach lets the next reader begin a read of its own.
 func (c *Client) detach(f *flight) {

@@ -103,6 +103,9 @@ func (c *Client) detect(ctx context.Context, s *session, ref secret.Ref) (mount,
 	}
 	answer, err := get(ctx, s.api, "sys/internal/ui/mounts/"+fullPath(ref), nil)
 	var refused *vault.ResponseError
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusForbidden && saysBadToken(refused.Errors) {
+		return mount{}, c.explain(err)
+	}
 	if errors.As(err, &refused) && refused.StatusCode < http.StatusInternalServerError && refused.StatusCode != http.StatusTooManyRequests {
 		return mount{}, nil
 	}

@@ -55,7 +55,7 @@ var errNotVersioned = errors.New("not of KV version 2")
 func (c *Client) read(ctx context.Context, s *session, ref secret.Ref) (reading, error) {
 	if m, ok := c.knownMount(ref); ok {
 		data, err := c.readMount(ctx, s, ref, m)
-		if m.given || !hasReason(err, secret.NotFound) && !hasReason(err, secret.Denied) {
+		if m.given || errors.Is(err, errBadToken) || !hasReason(err, secret.NotFound) && !hasReason(err, secret.Denied) {
 			return data, err
 		}
 		c.forget(m) // another mount may have taken its place
@@ -104,6 +104,8 @@ func (c *Client) readGuessing(ctx context.Context, s *session, ref secret.Ref) (
 		switch {
 		case errors.Is(err, errNotVersioned):
 			plain = true
+		case errors.Is(err, errBadToken):
+			return reading{}, err
 		case hasReason(err, secret.Denied):
 			denied = errors.Join(denied, err)
 		case hasReason(err, secret.NotFound):
@@ -209,13 +211,16 @@ func (c *Client) explainRead(ref secret.Ref, path string, err error) *secret.Rea
 		own.Detail = "vault has no secret at " + path
 		own.Hint = "check mount, name and namespace; upper and lower case differ"
 	case secret.Denied:
-		own.Hint = fmt.Sprintf("one of its policies must have: path %q { capabilities = [\"read\"] }", path)
+		own.Hint = "one of its policies must have: " + policyFor(path)
 		if c.config.Namespace != "" {
 			own.Hint += " in namespace " + c.config.Namespace
 		}
 	}
 	return &own
 }
+
+// policyFor is the line of a policy that allows a path to be read.
+func policyFor(path string) string { return fmt.Sprintf("path %q { capabilities = [\"read\"] }", path) }
 
 func withHint(err error, hint string) error {
 	var e *secret.ReadError

@@ -21,6 +21,7 @@ var errClosed = errors.New("the client is closed")
 type session struct {
 	grant
 	api   *vault.Client // with the token, in the namespace for reads
+	self  *vault.Client // with the token, in the namespace of the login, for the token itself
 	since time.Time
 }
 
@@ -40,7 +41,7 @@ func (c *Client) session(ctx context.Context, after *session) (*session, error) 
 	c.mu.Lock()
 	current := c.current
 	c.mu.Unlock()
-	if current != nil && current != after && c.credentials.outdated(current.token) {
+	if current != nil && current != after && current.identity != c.credentials.identity() {
 		after = current
 	}
 	p, err := c.loginAfter(after)
@@ -88,7 +89,7 @@ func (c *Client) loginAfter(after *session) (*pending, error) {
 			c.stats.Logins++
 			c.keep(p.session)
 		} else {
-			c.stats.Denied++
+			c.stats.LoginErrors++
 		}
 		c.pending = nil
 		close(p.done)
@@ -101,14 +102,18 @@ func (c *Client) login(ctx context.Context) (*session, error) {
 	var refused *vault.ResponseError
 	if err != nil {
 		e := c.explainLogin(err)
-		if errors.As(err, &refused) && e.Reason == secret.LoginFailed {
+		if e.Reason == secret.LoginFailed && (errors.As(err, &refused) || errors.Is(err, errWrapping)) {
 			c.refuse(e)
 		}
 		return nil, e
 	}
-	api := c.loginAPI.WithNamespace(c.config.Namespace)
-	api.SetToken(granted.token)
-	return &session{grant: granted, api: api, since: c.config.Now()}, nil
+	s := &session{
+		grant: granted, since: c.config.Now(),
+		api: c.readAPI.WithNamespace(c.config.Namespace), self: c.loginAPI.WithNamespace(c.config.LoginNamespace),
+	}
+	s.api.SetToken(granted.token)
+	s.self.SetToken(granted.token)
+	return s, nil
 }
 
 // refuse keeps a login that Vault refused from being tried again at once: at first
@@ -155,7 +160,7 @@ func invalidToken() *secret.ReadError {
 
 // alive asks Vault whether it accepts the session's token at all.
 func (c *Client) alive(ctx context.Context, s *session) (bool, error) {
-	_, err := get(ctx, s.lookupAPI(c.config.LoginNamespace), "auth/token/lookup-self", nil)
+	_, err := get(ctx, s.self, "auth/token/lookup-self", nil)
 	var refused *vault.ResponseError
 	switch {
 	case err == nil:
@@ -167,16 +172,10 @@ func (c *Client) alive(ctx context.Context, s *session) (bool, error) {
 	}
 }
 
-// lookupAPI is where the session's own token is looked up or revoked.
-func (s *session) lookupAPI(namespace string) *vault.Client {
-	return s.api.WithNamespace(namespace)
-}
-
 // revoke ends a session that was made for this client, as far as Vault lets it.
 func (c *Client) revoke(s *session) {
 	ctx, cancel := context.WithTimeout(context.Background(), min(c.config.Timeout, 2*time.Second))
 	defer cancel()
-	api := s.lookupAPI(c.config.LoginNamespace)
 	// A token that cannot be revoked ends by itself.
-	_, _ = api.Logical().WriteWithContext(ctx, "auth/token/revoke-self", nil)
+	_, _ = s.self.Logical().WriteWithContext(ctx, "auth/token/revoke-self", nil)
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -25,14 +26,23 @@ const (
 )
 
 // transport makes the connections of one client.
-func (c Config) transport() *http.Transport {
-	trust := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.TLSServerName}
+func (c Config) transport(certificate *clientCertificate) *http.Transport {
+	trust := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.TLSServerName, Time: c.Now}
+	if certificate != nil {
+		trust.GetClientCertificate = certificate.forHandshake
+	}
 	if c.CACert != "" {
 		trust.RootCAs = x509.NewCertPool()
 		trust.RootCAs.AppendCertsFromPEM([]byte(c.CACert))
 	}
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
+		Proxy: c.Proxy,
+		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
+			if answer.StatusCode != http.StatusOK {
+				return &proxyError{proxy.Host, answer.StatusCode}
+			}
+			return nil
+		},
 		TLSClientConfig:       trust,
 		TLSHandshakeTimeout:   c.Timeout,
 		ForceAttemptHTTP2:     true,
@@ -40,6 +50,16 @@ func (c Config) transport() *http.Transport {
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
 	}
+}
+
+// proxyError says that a proxy does not connect to Vault.
+type proxyError struct {
+	proxy  string
+	status int
+}
+
+func (e *proxyError) Error() string {
+	return fmt.Sprintf("the proxy %s answered %d %s", e.proxy, e.status, http.StatusText(e.status))
 }
 
 // newAPI gives a client of the API without token and namespace. It sets every
@@ -66,9 +86,17 @@ func (c Config) newAPI(transport *http.Transport) (*vault.Client, error) {
 	return api, nil
 }
 
+type onceKey struct{}
+
+// once marks requests that must not be sent twice.
+func once(ctx context.Context) context.Context { return context.WithValue(ctx, onceKey{}, true) }
+
 // worthRetrying retries what Vault's own client does, but not a sealed Vault: only
 // a person can change that.
 func worthRetrying(ctx context.Context, response *http.Response, err error) (bool, error) {
+	if ctx.Value(onceKey{}) != nil {
+		return false, err
+	}
 	if err == nil && response.StatusCode == http.StatusServiceUnavailable {
 		start, readErr := io.ReadAll(io.LimitReader(response.Body, maxErrorMsg))
 		response.Body = rejoined{io.MultiReader(bytes.NewReader(start), response.Body), response.Body}

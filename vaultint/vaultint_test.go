@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir-engine/weir/connections/secret"
 	"github.com/weir-engine/weir/testdata/servers"
@@ -141,3 +144,20 @@ func refuse(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusForbidden)
 	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []string{"1 error occurred:\n\t* permission denied\n\n"}})
 }
+
+// waitFor waits until something is so.
+func waitFor(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(30 * time.Second); !is(); {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("no %s within 30s", what)
+		}
+	}
+}
+
+// quiet is the log of a server that is to refuse connections.
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
