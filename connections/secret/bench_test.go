@@ -92,7 +92,8 @@ func tokens() []string {
 }
 
 // BenchmarkTraced masks 64 KiB of text by traces alone: of ten secrets without and with
-// an SSH key, and at worst, where every place of the text may be one of their starts.
+// an SSH key, and of ten secrets of different lengths with characters that everything
+// escapes. With those in any text, and with all in hex, every place may be a start.
 func BenchmarkTraced(b *testing.B) {
 	var log, words, hex strings.Builder
 	for i := 0; log.Len() < 64<<10; i++ {
@@ -105,10 +106,14 @@ func BenchmarkTraced(b *testing.B) {
 		fmt.Fprintf(&hex, "%x", sha256.Sum256([]byte{byte(i), byte(i >> 8)}))
 	}
 	ten := tokens()
+	var special []string
+	for i := range 10 {
+		special = append(special, strings.Repeat("é <\"&", 5)[:10+2*i])
+	}
 	for _, secrets := range []struct {
 		name  string
 		texts []string
-	}{{"1", ten[:1]}, {"10", ten}, {"10+ssh-key", append(ten[:10:10], sshKey(50))}, {"ssh-key", []string{sshKey(50)}}} {
+	}{{"1", ten[:1]}, {"10", ten}, {"10+ssh-key", append(ten[:10:10], sshKey(50))}, {"ssh-key", []string{sshKey(50)}}, {"10-special", special}} {
 		r := traced(b, redactor(secrets.texts...))
 		for _, text := range []struct{ name, text string }{{"log", log.String()}, {"words", words.String()}, {"hex", hex.String()}} {
 			b.Run("secrets="+secrets.name+"/"+text.name, func(b *testing.B) {
@@ -129,6 +134,16 @@ func BenchmarkTraced(b *testing.B) {
 				_ = w.Close()
 			}
 		})
+		both := traced(b, redactor(secrets.texts...))
+		for _, text := range secrets.texts {
+			both.Add(secret.New(text))
+		}
+		b.Run("secrets="+secrets.name+"/log/known", func(b *testing.B) {
+			b.SetBytes(int64(log.Len()))
+			for b.Loop() {
+				_ = both.String(log.String())
+			}
+		})
 		b.Run("secrets="+secrets.name+"/line", func(b *testing.B) {
 			for b.Loop() {
 				_ = r.String("a line of log, as short as most of them are")
@@ -137,13 +152,23 @@ func BenchmarkTraced(b *testing.B) {
 	}
 }
 
-// BenchmarkTraces makes traces and adds them, each time with a new key; none is what an
-// execution pays that uses no secrets.
+// BenchmarkTracesOfNone is what an execution pays that uses no secrets.
+func BenchmarkTracesOfNone(b *testing.B) {
+	key := traceKey(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		r := secret.NewRedactor()
+		_ = r.AddTraces(key)
+		_, _ = r.Traces(key, 0)
+	}
+}
+
+// BenchmarkTraces makes traces and adds them, each time with a new key.
 func BenchmarkTraces(b *testing.B) {
 	for _, secrets := range []struct {
 		name  string
 		texts []string
-	}{{"none", nil}, {"3", tokens()[:3]}, {"10", tokens()}, {"ssh-key", []string{sshKey(50)}}, {"1000 lines", []string{sshKey(1000)}}} {
+	}{{"3", tokens()[:3]}, {"10", tokens()}, {"ssh-key", []string{sshKey(50)}}, {"1000 lines", []string{sshKey(1000)}}} {
 		r := redactor(secrets.texts...)
 		traces, _ := r.Traces(traceKey(0), 0)
 		var size float64

@@ -10,7 +10,8 @@ import (
 // text, and each line of a secret with several lines.
 //
 // Every occurrence is masked, also where occurrences overlap; a run of masked
-// bytes becomes one "***". Secrets under six bytes are not looked for.
+// bytes becomes one "***". Secrets under six bytes are not looked for. Traces do for a
+// secret that is not at hand any more, see [Redactor.Traces].
 //
 // Adding is cheap; the search is prepared when a text comes. The zero Redactor
 // is ready to use, and safe for concurrent use.

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// TraceKey is the key of the traces of one store, or of one tree of executions; see
+// TraceKey is the key of traces, best another one for each tree of executions; see
 // [Redactor.Traces]. It prints as "***", as a [Value] does, and is safe for
 // concurrent use. The zero TraceKey is no key: no traces are made with it.
 type TraceKey struct{ p *tracePayload }
@@ -58,14 +58,16 @@ func (k TraceKey) LogValue() slog.Value { return slog.StringValue(Mask) }
 //
 // A trace holds, for each form of the secret that is looked for, a keyed MAC and 16
 // bits of a keyed hash. The secret can't be computed from them, but:
-//   - It shows the length of the secret and of its lines, the widest of a few alphabets
-//     that they need (hex, base64, URL, any), and which executions used the same secret.
-//     Therefore traces are to be stored encrypted.
+//   - It shows how long the secret and its lines are, which of a few alphabets they
+//     need (hex, base64, URL, any), and where else the same secret was used with the
+//     same key. Therefore traces are to be stored encrypted.
 //   - With the key, guesses of the secret can be tried, as fast as SHA-256 is. A random
 //     token withstands that, a password that somebody made up may not. Therefore the
 //     key is to be stored apart from the traces, or encrypted with a key that is.
-//   - Without the key no guess can be tried, not even by somebody who knows other secrets
-//     and their traces.
+//   - Without the key no guess can be tried. The 16 bits are no MAC, though: somebody
+//     who sees traces and can have thousands of secrets of his choice traced with the
+//     same key may learn enough to try guesses on the others. Therefore a key is best
+//     for one tree of executions only.
 func (r *Redactor) Traces(key TraceKey, after int) (traces [][]byte, n int) {
 	r.mu.Lock()
 	n = len(r.texts)
@@ -84,14 +86,14 @@ func (r *Redactor) Traces(key TraceKey, after int) (traces [][]byte, n int) {
 
 // AddTraces has the secrets masked from now on whose traces these are, as if they had
 // been added themselves. Adding a trace again does nothing, and one of a secret that
-// the Redactor has makes it no slower.
+// the Redactor has itself makes it no slower.
 //
 // A trace that is damaged, was made with another key or by a later version is an error; the
-// others are added nevertheless. What is shown then may hold a secret.
+// others are added nevertheless. What is shown after an error may hold a secret.
 //
-// Without the text of a secret, the start of one can't be told from any other text:
-// a [Writer] holds back the last line, as far as it is no longer than the longest of
-// the secrets' forms, until the line ends or it is closed.
+// The start of a secret can't be told from other text by a trace. A [Writer] therefore
+// holds back what was written of a line until the line ends, or has become longer
+// than every form of the secrets.
 func (r *Redactor) AddTraces(key TraceKey, traces ...[]byte) error {
 	if len(traces) == 0 {
 		return nil

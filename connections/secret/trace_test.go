@@ -201,6 +201,21 @@ func TestTracesInLongTexts(t *testing.T) {
 		b.Write(quoted)
 	}
 	agree(t, secrets, b.String(), 1000, 3000)
+	r := traced(t, redactor(secrets[0]))
+	for n := 4070; n < 4110; n++ {
+		before := strings.Repeat("x", n)
+		if got, want := r.String(before+secrets[0]), before+secret.Mask; got != want {
+			t.Errorf("after %d bytes: got %q, want %q", n, got[4000:], want[4000:])
+		}
+	}
+}
+
+// TestTracesOfEqualForms has a secret that is the base64 form of another: both masks apply.
+func TestTracesOfEqualForms(t *testing.T) {
+	t.Parallel()
+	for _, secrets := range [][]string{{"hunter22", "aHVudGVyMj"}, {"aHVudGVyMj", "hunter22"}, {"y-hunter22", "1bnRlcjIy"}, {"hunter222", "hunter22"}} {
+		agree(t, secrets, "hunter222! aHVudGVyMjI= aHVudGVyMj= eC1odW50ZXIyMg== eHktaHVudGVyMjI= 1bnRlcjIy aHVudGVyMjI", 3, 5)
+	}
 }
 
 func FuzzTraces(f *testing.F) {

@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"hash"
@@ -47,18 +48,19 @@ const (
 // forms are linear equations, from which one who has the key could solve for a secret
 // that is far too long to be guessed, and one who knows a secret for the base.
 type traceHash struct {
-	id      [16]byte // tells keys apart
-	numbers [256]uint64
-	base    uint64
-	mixer   uint64
-	macs    sync.Pool // of *macer
+	id        [16]byte // tells keys apart
+	numbers   [256]uint64
+	base      uint64
+	mixer     uint64
+	macs      sync.Pool  // of *macer
+	alphabets [256]uint8 // see alphabets
 }
 
 func newTraceHash(key [32]byte) *traceHash {
 	var stream [16 + 32 + 8*(256+2)]byte
-	block, _ := aes.NewCipher(key[:]) // errs for other lengths of key only
-	cipher.NewCTR(block, make([]byte, aes.BlockSize)).XORKeyStream(stream[:], stream[:])
-	h := &traceHash{id: [16]byte(stream[:])}
+	block, _ := aes.NewCipher(key[:])                                                    // errs for other lengths of key only
+	cipher.NewCTR(block, make([]byte, aes.BlockSize)).XORKeyStream(stream[:], stream[:]) //nolint:gosec // the key is for this one stream
+	h := &traceHash{id: [16]byte(stream[:]), alphabets: alphabets()}
 	macKey, rest := stream[16:48], stream[48:]
 	next := func() uint64 {
 		n := binary.LittleEndian.Uint64(rest)
@@ -99,11 +101,14 @@ func (h *traceHash) tag(rolling uint64) uint16 {
 
 // power gives the base to the power of n.
 func (h *traceHash) power(n int) uint64 {
-	p := uint64(1)
-	for range n {
-		p *= h.base
+	power := uint64(1)
+	for square := h.base; n > 0; n >>= 1 {
+		if n&1 != 0 {
+			power *= square
+		}
+		square *= square
 	}
-	return p
+	return power
 }
 
 // trace gives the trace of a secret. It lists the forms in the order in which they are
@@ -127,18 +132,25 @@ func (h *traceHash) trace(secret string) []byte {
 // appendForm appends flags, length, anchor if it may have one, tag, MAC, left edge.
 func (h *traceHash) appendForm(trace []byte, f form) []byte {
 	var rolling uint64
+	fitting := ^uint8(0)
 	for i := range len(f.text) {
 		rolling = rolling*h.base + h.numbers[f.text[i]]
+		fitting &= h.alphabets[f.text[i]]
 	}
-	alphabet := alphabetOf(f.text)
-	flags := byte(alphabet) | byte(len(f.left)/4<<4)
+	narrowest := hexLower
+	for fitting&(1<<narrowest) == 0 {
+		narrowest++
+	}
+	flags := uint64(narrowest) | uint64(len(f.left)/4)<<4
 	if f.right {
 		flags |= 8
 	}
-	trace = binary.AppendUvarint(append(trace, flags), uint64(len(f.text)))
-	if alphabet == anyByte {
-		at, length := anchor(f.text)
-		trace = binary.AppendUvarint(binary.AppendUvarint(trace, uint64(at)), uint64(length))
+	trace = binary.AppendUvarint(trace, flags) // one byte
+	trace = binary.AppendUvarint(trace, uint64(len(f.text)))
+	if narrowest == anyByte {
+		before, line := anchor(f.text)
+		trace = binary.AppendUvarint(trace, uint64(len(before)))
+		trace = binary.AppendUvarint(trace, uint64(len(line)))
 	}
 	trace = binary.LittleEndian.AppendUint16(trace, h.tag(rolling))
 	sum := h.mac(macForm, []byte(f.text))
@@ -149,18 +161,17 @@ func (h *traceHash) appendForm(trace []byte, f form) []byte {
 // seal hides a left edge from all who don't know the form, and shows it again.
 func seal(left string, sum [sha256.Size]byte) string {
 	sealed := []byte(left)
-	for i := range sealed {
-		sealed[i] ^= sum[macSize+i]
-	}
+	subtle.XORBytes(sealed, sealed, sum[macSize:])
 	return string(sealed)
 }
 
-// anchor finds the first line that is a form too; length is 0 if none is.
-func anchor(text string) (at, length int) {
+// anchor gives the first line that is a form too, and what is before it; nothing if none is.
+func anchor(text string) (before, line string) {
 	for line := range lines(text) {
-		return strings.Index(text, line), len(line)
+		before, _, _ = strings.Cut(text, line)
+		return before, line
 	}
-	return 0, 0
+	return "", ""
 }
 
 var (

@@ -3,7 +3,6 @@ package secret
 import (
 	"cmp"
 	"crypto/hmac"
-	"math/bits"
 	"slices"
 	"sync"
 )
@@ -23,46 +22,24 @@ const (
 	anyByte
 )
 
-// has tells whether the byte is in the alphabet.
-func (a alphabet) has(c byte) bool {
-	switch a {
-	case hexLower:
-		return '0' <= c && c <= '9' || 'a' <= c && c <= 'f'
-	case hexUpper:
-		return '0' <= c && c <= '9' || 'A' <= c && c <= 'F'
-	case base64Any:
-		return isBase64(c)
-	case urlText:
-		return isBase64(c) || slices.Contains([]byte("!$%&'()*,.:;=@~"), c)
-	case line:
-		return c != '\r' && c != '\n'
-	}
-	return true
-}
-
-// alphabetOf gives the narrowest alphabet that the text can be written in.
-func alphabetOf(text string) alphabet {
-	var used [256 / 64]uint64
-	for i := range len(text) {
-		used[text[i]>>6] |= 1 << (text[i] & 63)
-	}
-	a := hexLower
-	for !a.hasAll(used) {
-		a++
-	}
-	return a
-}
-
-// hasAll tells whether the bytes of a set are in the alphabet.
-func (a alphabet) hasAll(set [256 / 64]uint64) bool {
-	for i, word := range set {
-		for ; word != 0; word &= word - 1 {
-			if !a.has(byte(64*i + bits.TrailingZeros64(word))) {
-				return false
-			}
+// alphabets gives for each byte a bit for each alphabet that has it.
+func alphabets() (of [256]uint8) {
+	for c := range of {
+		of[c] = 1<<line | 1<<anyByte
+		if isBase64(byte(c)) {
+			of[c] |= 1<<base64Any | 1<<urlText
 		}
 	}
-	return true
+	add := func(a alphabet, bytes string) {
+		for i := range len(bytes) {
+			of[bytes[i]] |= 1 << a
+		}
+	}
+	add(hexLower, "0123456789abcdef")
+	add(hexUpper, "0123456789ABCDEF")
+	add(urlText, "!$%&'()*,.:;=@~")
+	of['\r'], of['\n'] = 1<<anyByte, 1<<anyByte
+	return of
 }
 
 // tracer finds in a text all forms of secrets that are known by their traces. It is
@@ -77,9 +54,12 @@ type tracer struct {
 
 // alphabetTracer is for the forms in one alphabet, but for those with an anchor.
 type alphabetTracer struct {
-	has     [256]bool
-	lengths []*lengthTracer // from short to long
+	hash     *traceHash
+	alphabet uint8           // its bit in hash.alphabets
+	lengths  []*lengthTracer // from short to long
 }
+
+func (a *alphabetTracer) has(c byte) bool { return a.hash.alphabets[c]&a.alphabet != 0 }
 
 // lengthTracer is for the forms of one length among them.
 type lengthTracer struct {
@@ -105,7 +85,7 @@ func newTracer(hash *traceHash, forms []traceForm) *tracer {
 			continue
 		}
 		if a == nil || f.alphabet != last.alphabet {
-			a = newAlphabetTracer(f.alphabet)
+			a = &alphabetTracer{hash: hash, alphabet: 1 << f.alphabet}
 			t.alphabets = append(t.alphabets, a)
 			l = nil
 		}
@@ -116,14 +96,6 @@ func newTracer(hash *traceHash, forms []traceForm) *tracer {
 		l.filter[f.tag>>10] |= 1 << (f.tag >> 4 & 63)
 		l.forms = append(l.forms, f)
 		last = f
-	}
-	return t
-}
-
-func newAlphabetTracer(a alphabet) *alphabetTracer {
-	t := &alphabetTracer{}
-	for c := range t.has {
-		t.has[c] = a.has(byte(c))
 	}
 	return t
 }
@@ -177,12 +149,12 @@ func (a *alphabetTracer) run(text []byte, i int) (from, to int) {
 	shortest := a.lengths[0].length
 	for i+shortest <= len(text) {
 		last := i + shortest - 1
-		for last >= i && a.has[text[last]] {
+		for last >= i && a.has(text[last]) {
 			last--
 		}
 		if last < i {
 			to = i + shortest
-			for to < len(text) && a.has[text[to]] {
+			for to < len(text) && a.has(text[to]) {
 				to++
 			}
 			return i, to
@@ -196,7 +168,7 @@ func (a *alphabetTracer) run(text []byte, i int) (from, to int) {
 func (a *alphabetTracer) open(text []byte) int {
 	longest := a.lengths[len(a.lengths)-1].length
 	i := len(text)
-	for i > 0 && len(text)-i < longest-1 && a.has[text[i-1]] {
+	for i > 0 && len(text)-i < longest-1 && a.has(text[i-1]) {
 		i--
 	}
 	return i
@@ -288,7 +260,7 @@ func (t *tracer) findAnchored(all *findings, found []finding, text []byte, f *tr
 		return
 	}
 	i := len(text) // where the anchor may start and go on after the text
-	for i > 0 && len(text)-i < f.anchorLength-1 && line.has(text[i-1]) {
+	for i > 0 && len(text)-i < f.anchorLength-1 && t.hash.alphabets[text[i-1]]&(1<<line) != 0 {
 		i--
 	}
 	all.open = min(all.open, max(0, i-f.anchorAt))
