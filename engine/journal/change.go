@@ -64,6 +64,8 @@ type Change struct {
 	// Unlock releases all locks of settings that the execution holds, and wakes who
 	// waits for them.
 	Unlock bool
+	// Setting reads or changes a setting in the same piece; nil for none.
+	Setting *SettingCall
 }
 
 // Line is one line of an execution's log.

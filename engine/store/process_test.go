@@ -52,7 +52,7 @@ func child(role, dir string, out io.Writer) error {
 	case "little room":
 		// The limit raises a signal beside the error that a full disk gives.
 		signal.Ignore(syscall.SIGXFSZ)
-		limit := syscall.Rlimit{Cur: 100 << 10, Max: 100 << 10}
+		limit := syscall.Rlimit{Cur: 400 << 10, Max: 400 << 10}
 		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 			return err
 		}
@@ -210,10 +210,10 @@ func TestReadOnlyDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, dir := range []string{dir, filepath.Join(dir, "new")} {
+	for dir, want := range map[string]string{dir: "it cannot be written", filepath.Join(dir, "new"): "permission denied"} {
 		cmd, lines := start(t, "unprivileged", dir)
 		said, err := rest(cmd, lines)
-		if err == nil || !strings.Contains(said, "permission denied") || !strings.Contains(said, "kind denied hint ") {
+		if err == nil || !strings.Contains(said, want) || !strings.Contains(said, "kind denied hint ") {
 			t.Errorf("it ends with %v and says:\n%s", err, said)
 		}
 	}

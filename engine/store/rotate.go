@@ -17,6 +17,11 @@ const checkpoint = `PRAGMA wal_checkpoint(TRUNCATE)`
 // is one transaction: it happens as a whole or not at all, and other processes
 // read on meanwhile. When it returns nil, nothing encrypted under the old key is
 // left in the store's files.
+//
+// What executions wrote is encrypted under journal keys, which the data key
+// encrypts in turn. There is a new journal key for trees of executions, settings
+// and texts that come after the rotation; what is there keeps its journal key,
+// until it is pruned or written again.
 func (s *Store) RotateKey(ctx context.Context) error {
 	return s.rotate(ctx, s.keys.wrappedBy())
 }
@@ -36,12 +41,13 @@ func (s *Store) Rekey(ctx context.Context, key MasterKey) error {
 func (s *Store) rotate(ctx context.Context, master *wrappingKey) error {
 	err := s.write(ctx, "rotate the key", func(tx *sql.Tx, old *keys) error {
 		s.keys.expect(master)
-		return reencrypt(ctx, tx, old, master)
+		return s.reencrypt(ctx, tx, old, master)
 	})
 	if err != nil {
 		return err
 	}
 	s.keys.use(master)
+	s.executions.members.forgetNewest()
 	var busy, frames, moved int
 	if err := s.db.QueryRowContext(ctx, checkpoint).Scan(&busy, &frames, &moved); err != nil {
 		return s.explain("truncate the log after rotating the key", err)
@@ -53,8 +59,9 @@ func (s *Store) rotate(ctx context.Context, master *wrappingKey) error {
 	return nil
 }
 
-// reencrypt makes a new data key and encrypts every row under it.
-func reencrypt(ctx context.Context, tx *sql.Tx, old *keys, master *wrappingKey) error {
+// reencrypt makes a new data key and encrypts every row under it, and makes a new
+// journal key.
+func (s *Store) reencrypt(ctx context.Context, tx *sql.Tx, old *keys, master *wrappingKey) error {
 	handle, err := nextHandle(old.handle)
 	if err != nil {
 		return err
@@ -67,12 +74,17 @@ func reencrypt(ctx context.Context, tx *sql.Tx, old *keys, master *wrappingKey) 
 	if err != nil {
 		return err
 	}
-	for _, t := range []sealedTable{revisionTable(), documentTable()} {
+	for _, t := range []sealedTable{revisionTable(), documentTable(), journalKeyTable()} {
 		if err := t.reencrypt(ctx, tx, old, next); err != nil {
 			return err
 		}
 	}
-	_, err = tx.ExecContext(ctx, updateKeyset, sealed, master.id, master.source)
+	if _, err := tx.ExecContext(ctx, updateKeyset, sealed, master.id, master.source); err != nil {
+		return err
+	}
+	// What is encrypted under the journal keys stays as it is: the keys are all
+	// that the data key encrypts of it.
+	_, err = s.addJournalKey(ctx, tx, next)
 	return err
 }
 

@@ -40,6 +40,8 @@ type Store struct {
 	now    func() time.Time
 	keys   keyring
 	writer chan struct{} // held by the one goroutine that writes
+
+	executions *Executions
 }
 
 // Exists tells whether there is a store in the directory, without opening it. One
@@ -62,6 +64,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		config.Now = time.Now
 	}
 	s := &Store{dir: dir, now: config.Now, writer: make(chan struct{}, 1)}
+	s.executions = newExecutions(s)
 	if err := s.open(ctx, config.Key); err != nil {
 		if better := reason(err); better != nil {
 			err = better
@@ -116,12 +119,7 @@ const maxConnections = 8
 // acknowledged before it is on disk, what is deleted is overwritten, and nothing
 // is spilled into temporary files.
 func openFile(path string) (*sql.DB, error) {
-	// SQLite gives the files that it makes beside it the rights of this one.
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // whoever configures the store names the directory
-	if err != nil {
-		return nil, err
-	}
-	if err := file.Close(); err != nil {
+	if err := makeFile(path); err != nil {
 		return nil, err
 	}
 	settings := url.Values{"_txlock": {"immediate"}, "_dqs": {"0"}, "_pragma": {
@@ -139,8 +137,24 @@ func openFile(path string) (*sql.DB, error) {
 	return db, nil
 }
 
-// Close ends the use of the store.
-func (s *Store) Close() error { return s.explain("close", s.db.Close()) }
+// makeFile makes an empty file for its owner alone, unless there is one. SQLite
+// gives the files that it makes beside it the same rights. A file that is there is
+// not opened: closing it would take away the locks that this process has on it.
+func makeFile(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600) //nolint:gosec // whoever configures the store names the directory
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// Close writes what is being committed and ends the use of the store.
+func (s *Store) Close() error {
+	return s.explain("close", errors.Join(s.executions.writer.close(), s.db.Close()))
+}
 
 // write runs a change as one transaction, with the keys that hold during it.
 func (s *Store) write(ctx context.Context, doing string, change func(*sql.Tx, *keys) error) error {
