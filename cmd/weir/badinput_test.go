@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +27,8 @@ import (
 //	$HTTP, $SSH                        that repository on real Git servers
 //	key, known_hosts                   files with what the SSH server wants
 //	other_key, other_hosts             files with what it does not
+//	$SEALED, $STALLED                  URLs of a real Vault that is sealed, and of a server
+//	                                   that answers nothing
 //	$NOBODY                            host:port where nothing listens
 func TestBadInput(t *testing.T) {
 	t.Parallel()
@@ -47,6 +51,7 @@ func TestBadInput(t *testing.T) {
 	host, _, _ := strings.Cut(git.ssh.KnownHosts, " ")
 	otherHosts := host + " " + otherPublic
 	nobody := unusedAddress(t)
+	sealed, stalled := newVaultsThatFail(t)
 
 	p := params("testdata/badinput")
 	isolate := p.Setup
@@ -62,7 +67,7 @@ func TestBadInput(t *testing.T) {
 			return err
 		}
 		for key, value := range map[string]string{
-			"VAULT_ADDR": vault.Address, "VAULT_TOKEN": token, "MOUNT": mount, "NOBODY": nobody,
+			"VAULT_ADDR": vault.Address, "VAULT_TOKEN": token, "MOUNT": mount, "NOBODY": nobody, "SEALED": sealed, "STALLED": stalled,
 			"HTTP": git.http.URL + "/" + name + "/team.git", "SSH": git.ssh.URL + "/" + name + "/team.git",
 		} {
 			e.Setenv(key, value)
@@ -108,6 +113,20 @@ func fails(ts *testscript.TestScript, neg bool, args []string) {
 	if n := strings.Count(told, "\nhint: "); n > 1 {
 		ts.Fatalf("there are %d hints", n)
 	}
+}
+
+// newVaultsThatFail gives the URLs of a Vault that is sealed, and of a server that
+// takes requests and answers none.
+func newVaultsThatFail(t *testing.T) (sealed, stalled string) {
+	t.Helper()
+	vault := servers.NewVault(t, servers.VaultConfig{})
+	vault.Seal(t)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // or its client's end is not noticed
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	return vault.Address, server.URL
 }
 
 // unusedAddress gives an address where nothing listens.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,8 +175,18 @@ func TestCanary(t *testing.T) {
 	vault.PutKV(t, mount, "oracle", map[string]any{
 		"password": canaries["in Vault"], "payload": canaries["a key in Vault"], "user": "scott", "surplus": canaries["in Vault"],
 	})
-	token := vault.Token(t, servers.TokenConfig{Policies: []string{vault.Policy(t, fmt.Sprintf("path %q { capabilities = [\"read\"] }", mount+"/data/oracle"))}})
-	canary := newCanarySite(t, "VAULT_ADDR="+vault.Address, "VAULT_TOKEN="+token)
+	for range 3 {
+		vault.PutKV(t, mount, "versions", map[string]any{"password": canaries["in Vault"]})
+	}
+	vault.DeleteKV(t, mount, "versions", 1)
+	vault.DestroyKV(t, mount, "versions", 2)
+	vault.PutMetadata(t, mount, "oracle", map[string]string{"careless": "it is " + canaries["in Vault"]})
+	var policies []string
+	for _, name := range []string{"oracle", "versions", "nothing"} {
+		policies = append(policies, vault.Policy(t, fmt.Sprintf("path %q { capabilities = [\"read\"] }", mount+"/data/"+name)))
+	}
+	token := vault.Token(t, servers.TokenConfig{Policies: policies})
+	canary := newCanarySite(t, "VAULT_ADDR="+vault.Address, "VAULT_TOKEN="+token, "WEIR_VAULT_FILE="+writeFailingVaults(t, vault.Address, token))
 	canary.spells["the Vault token"] = spellings(token)
 	canary.write("conn/oracle.yaml", `
 name: oracle
@@ -210,7 +221,19 @@ secrets: [{path: `+mount+`/oracle, keys: [payload]}]
 name: denied
 type: FAKE
 secrets: [{path: `+mount+`/other}]
-`)
+---
+name: nothing
+type: FAKE
+secrets: [{path: `+mount+`/nothing}]
+---
+name: deleted
+type: FAKE
+secrets: [{path: `+mount+`/versions, version: 1}]
+---
+name: destroyed
+type: FAKE
+secrets: [{path: `+mount+`/versions, version: 2}]
+`+failingConnections())
 	flow := canary.write("work/leaky.lua", leakyFlow)
 	checkStore(canary, vault)
 	checkRuns(canary, flow)
@@ -220,6 +243,41 @@ secrets: [{path: `+mount+`/other}]
 	if canary.runs < 50 {
 		t.Errorf("only %d runs were watched", canary.runs)
 	}
+}
+
+// failingVaults are Vaults that give nothing, and credentials for them that are
+// canaries.
+var failingVaults = []string{"sealed", "stalled", "nobody", "refused"}
+
+// writeFailingVaults writes a file of their configurations where no canary is looked
+// for, and gives its name.
+func writeFailingVaults(t *testing.T, address, token string) string {
+	t.Helper()
+	sealed, stalled := newVaultsThatFail(t)
+	role, _ := json.Marshal(map[string]string{"auth": "approle", "role_id": "r", "secret_id": canaries["a secret id"]})
+	user, _ := json.Marshal(map[string]string{"auth": "userpass", "username": "u", "password": canaries["in the store"]})
+	given, _ := json.Marshal(map[string]string{"auth": "token", "token": token})
+	var text strings.Builder
+	for i, at := range []struct {
+		address, timeout string
+		auth             []byte
+	}{{sealed, "10s", role}, {stalled, "100ms", user}, {"http://" + unusedAddress(t), "10s", given}, {address, "10s", role}} {
+		fmt.Fprintf(&text, "---\n{name: %s, address: %q, timeout: %s, %s\n", failingVaults[i], at.address, at.timeout, at.auth[1:])
+	}
+	file := filepath.Join(t.TempDir(), "vaults.yaml")
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// failingConnections gives a connection for each of them, of its name.
+func failingConnections() string {
+	var text strings.Builder
+	for _, name := range failingVaults {
+		fmt.Fprintf(&text, "---\nname: %[1]s\ntype: FAKE\nsecrets: [{path: secret/data/x, vault: %[1]s}]\n", name)
+	}
+	return text.String()
 }
 
 // checkRuns runs flows that leak in every place that there is.
@@ -241,11 +299,23 @@ func checkRuns(s *canarySite, flow string) {
 			s.t.Errorf("fail=%s did not fail:\n%s", fail, out)
 		}
 	}
-	for _, connection := range []string{"broken", "wrong", "remote", "ssh", "denied", "missing"} {
+	unread := slices.Concat([]string{"nothing", "deleted", "destroyed"}, failingVaults)
+	for _, connection := range slices.Concat([]string{"broken", "wrong", "remote", "ssh", "denied", "missing"}, unread) {
 		out := s.run("", "run", s.write("work/plain.lua", `connect(input.c)`), "-i", "c="+connection)
 		if !strings.Contains(out, "error: ") {
 			s.t.Errorf("connection %s did not fail:\n%s", connection, out)
 		}
+	}
+	for _, connection := range unread {
+		for _, args := range []string{"test", "explain", "explain -o json"} {
+			out := s.run("", strings.Fields("connection "+args+" "+connection)...)
+			if !strings.Contains(out, "error: ") {
+				s.t.Errorf("%s of connection %s did not fail:\n%s", args, connection, out)
+			}
+		}
+	}
+	for _, name := range failingVaults {
+		s.run("", "vault", "test", name)
 	}
 	s.run("", "run", s.write("work/handle.lua", `
 		local h = secret("`+"nowhere/x"+`#password")
