@@ -69,50 +69,58 @@ func TestRotation(t *testing.T) {
 	a, dir := newTestApp(t, map[string]string{"VAULT_ADDR": vault.Address, "VAULT_TOKEN": vault.RootToken}, map[string]string{
 		"team.yaml": fmt.Sprintf("name: team\ntype: GIT\nvalue: {repository_url: %s/team.git}\nsecrets: [{path: %s/data/git}]\n", git.URL, mount),
 	})
+	before := runWatched(t, a, dir)
+	if len(before.used) != 1 || before.used[0].Version != 1 || before.tries != 1 {
+		t.Errorf("before the rotation: got %+v, want one try with version 1", before)
+	}
+	rotate("the-second-password")
+	got := runWatched(t, a, dir)
+	path := mount + "/data/git"
+	for i, used := range got.used {
+		if age := time.Since(used.Created); age < -time.Minute || age > time.Hour {
+			t.Errorf("version %d was written at %s", i+1, used.Created)
+		}
+		got.used[i].Created = time.Time{}
+	}
+	owner := map[string]string{"owner": "platform"}
+	want := []engine.SecretUse{{Path: path, Version: 1, Metadata: owner}, {Path: path, Version: 2, Metadata: owner}}
+	if diff := cmp.Diff(want, got.used); diff != "" || got.tries != 2 {
+		t.Errorf("%d tries, uses (-want +got):\n%s", got.tries, diff)
+	}
+	if !strings.Contains(got.told, `trying again with secret "`+path+`@2"`) || strings.Contains(got.told, "-password") {
+		t.Errorf("the log does not tell of it, or tells too much:\n%s", got.told)
+	}
+	after := runWatched(t, a, dir)
+	if len(after.used) != 1 || after.used[0].Version != 2 || after.tries != 1 {
+		t.Errorf("after the rotation: got %+v, want one try with version 2", after)
+	}
+}
+
+// watched is what is seen of a flow with one connect.
+type watched struct {
+	used  []engine.SecretUse
+	tries int
+	told  string
+}
+
+// runWatched runs a flow that connects to team, and must succeed.
+func runWatched(t *testing.T, a *app, dir string) (seen watched) {
+	t.Helper()
 	runner, err := a.runner(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func() (used []engine.SecretUse, tries int, told string) {
-		t.Helper()
-		finished, err := runner.Run(t.Context(), engine.Request{
-			File: "flow.lua", Text: []byte(`return connect("team").output.commit_sha`), Files: dir,
-			Watch: func(e engine.Event) {
-				told += e.Message + "\n"
-				if e.State != nil && e.State.Kind == engine.CallConnect && e.State.Status.Ended() {
-					used, tries = e.State.Uses.Secrets, e.State.Tries
-				}
-			},
-		})
-		if err != nil || finished.Execution.Error != nil {
-			t.Fatal(err, finished.Execution.Error)
-		}
-		return used, tries, told
+	finished, err := runner.Run(t.Context(), engine.Request{
+		File: "flow.lua", Text: []byte(`return connect("team").output.commit_sha`), Files: dir,
+		Watch: func(e engine.Event) {
+			seen.told += e.Message + "\n"
+			if e.State != nil && e.State.Kind == engine.CallConnect && e.State.Status.Ended() {
+				seen.used, seen.tries = e.State.Uses.Secrets, e.State.Tries
+			}
+		},
+	})
+	if err != nil || finished.Execution.Error != nil {
+		t.Fatal(err, finished.Execution.Error)
 	}
-	if used, tries, _ := run(); len(used) != 1 || used[0].Version != 1 || tries != 1 {
-		t.Errorf("before the rotation: got %d tries with %+v, want one with version 1", tries, used)
-	}
-	rotate("the-second-password")
-	used, tries, told := run()
-	if tries != 2 || len(used) != 2 {
-		t.Fatalf("got %d tries with %+v, want two", tries, used)
-	}
-	path := mount + "/data/git"
-	for i := range used {
-		if age := time.Since(used[i].Created); age < -time.Minute || age > time.Hour {
-			t.Errorf("version %d was written at %s", i+1, used[i].Created)
-		}
-		used[i].Created = time.Time{}
-	}
-	owner := map[string]string{"owner": "platform"}
-	want := []engine.SecretUse{{Path: path, Version: 1, Metadata: owner}, {Path: path, Version: 2, Metadata: owner}}
-	if diff := cmp.Diff(want, used); diff != "" {
-		t.Errorf("uses (-want +got):\n%s", diff)
-	}
-	if !strings.Contains(told, `trying again with secret "`+path+`@2"`) || strings.Contains(told, "-password") {
-		t.Errorf("the log does not tell of it, or tells too much:\n%s", told)
-	}
-	if used, tries, _ := run(); len(used) != 1 || used[0].Version != 2 || tries != 1 {
-		t.Errorf("after the rotation: got %d tries with %+v, want one with version 2", tries, used)
-	}
+	return seen
 }
