@@ -9,7 +9,9 @@ type Request struct {
 	// looked for beside it. Text is its source.
 	File   string
 	Text   []byte
+	Name   string         // shown instead of the file's name; may be empty
 	Inputs map[string]any // a tree of values
+	Again  ID             // the execution that this one repeats from its start; may be empty
 	// Files is the path of the execution's files directory, the only one that
 	// tasks read and write.
 	Files string

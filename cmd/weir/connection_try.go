@@ -57,11 +57,11 @@ func (a *app) tryConnection(ctx context.Context, call engine.Call, files string)
 		return fmt.Errorf("open the files directory: %w", err)
 	}
 	defer root.Close() //nolint:errcheck // it was only read
-	scope := dispatch.NewScope(root)
+	scope := dispatch.NewScope([32]byte{})
 	report := newStages(a)
 	last := time.Now()
 	failure := dispatcher.Test(ctx, dispatch.Step{
-		Owner: localOwner, Call: call, Scope: scope,
+		Owner: localOwner, Call: call, Scope: scope, Files: root,
 		Emit: func(e engine.Event) {
 			if e.Kind == engine.EventLog {
 				a.say("warning: %s", scope.Event(e).Message)

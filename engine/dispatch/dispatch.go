@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/secret"
@@ -43,6 +45,15 @@ type Step struct {
 	Owner string
 	Call  engine.Call // of kind connect or task
 	Scope *Scope
+	Files *os.Root // the files directory
+	// Made is how many tries an engine made that has ended meanwhile.
+	Made int
+	// Begin, if not nil, is called before the driver is at each try, with the task
+	// type and whether its operation must not be run twice. Its error ends the
+	// step; end is called after the driver.
+	Begin func(ctx context.Context, taskType string, once bool) (end func(), err error)
+	// Tried, if not nil, is told of each failed try after which there is another.
+	Tried func(try int, next time.Duration, failure *engine.Error)
 	// Emit receives progress and warnings, not yet masked. Never nil; it may be
 	// called from several goroutines.
 	Emit func(engine.Event)
@@ -62,8 +73,13 @@ func (d *Dispatcher) Do(ctx context.Context, step Step) (Outcome, *engine.Error)
 	ctx, cancel := WithTimeout(ctx, step.Call.Options.Timeout)
 	defer cancel()
 	var out Outcome
-	failure := Retry(ctx, step.Call.Options.Retry, func(int) *engine.Error {
+	out.Tries = step.Made
+	failure := Retry(ctx, step.Call.Options.Retry, step.Made, func(int) *engine.Error {
 		return d.try(ctx, step, &out)
+	}, func(try int, next time.Duration, failure *engine.Error) {
+		if step.Tried != nil {
+			step.Tried(try, next, step.Scope.Error(failure))
+		}
 	})
 	if failure == nil {
 		return out, nil
@@ -184,6 +200,13 @@ func (d *Dispatcher) perform(ctx context.Context, step Step, resolved connection
 	if err != nil {
 		return fromError(ctx, err), false
 	}
+	if step.Begin != nil {
+		end, err := step.Begin(ctx, resolved.Connection.Type, !operation.Idempotent && !mayRepeat(step.Call.Options))
+		if err != nil {
+			return fromError(ctx, err), false
+		}
+		defer end()
+	}
 	result, err := run(ctx, driver, resolved, step)
 	if err == nil {
 		out.Output = map[string]any(result.Output)
@@ -193,6 +216,9 @@ func (d *Dispatcher) perform(ctx context.Context, step Step, resolved connection
 	refused = operation.Idempotent && errors.As(err, &fault) && fault.Auth
 	return fromError(ctx, err), refused
 }
+
+// mayRepeat tells whether the caller has allowed that the operation is repeated.
+func mayRepeat(o engine.Options) bool { return o.IdempotencyKey != "" || o.Retry.MaxTries > 1 }
 
 // run opens a session and performs its operation.
 func run(ctx context.Context, driver tasks.Driver, resolved connections.Resolved, step Step) (result tasks.Result, err error) {
@@ -226,7 +252,7 @@ func withSession(ctx context.Context, driver tasks.Driver, resolved connections.
 
 func (s Step) env() tasks.Env {
 	return tasks.Env{
-		Files: s.Scope.files,
+		Files: s.Files,
 		Progress: func(done, total int64, message string) {
 			s.Emit(engine.Event{Kind: engine.EventProgress, Done: done, Total: total, Message: message})
 		},

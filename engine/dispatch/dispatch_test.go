@@ -70,6 +70,7 @@ func written(version int) time.Time { return time.Unix(int64(version), 0) }
 type fixture struct {
 	dispatcher *dispatch.Dispatcher
 	scope      *dispatch.Scope
+	root       *os.Root
 	files      string
 
 	mu     sync.Mutex
@@ -118,13 +119,14 @@ func newFixture(t *testing.T, reader *secrets) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = root.Close() })
-	return &fixture{dispatcher: d, scope: dispatch.NewScope(root), files: files}
+	return &fixture{dispatcher: d, scope: dispatch.NewScope([32]byte{}), root: root, files: files}
 }
 
 func (f *fixture) step(inputs map[string]any, options engine.Options) dispatch.Step {
 	return dispatch.Step{
 		Call:  engine.Call{Kind: engine.CallConnect, Name: "oracle", Inputs: inputs, Options: options, Where: "flow.lua:3"},
 		Scope: f.scope,
+		Files: f.root,
 		Emit: func(e engine.Event) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -277,10 +279,14 @@ func TestRetryBacksOff(t *testing.T) {
 		start := time.Now()
 		var at []time.Duration
 		policy := engine.Retry{MaxTries: 5, Delay: time.Second, Backoff: 3, MaxDelay: 10 * time.Second}
-		failure := dispatch.Retry(t.Context(), policy, func(int) *engine.Error {
+		var delays []time.Duration
+		failure := dispatch.Retry(t.Context(), policy, 0, func(int) *engine.Error {
 			at = append(at, time.Since(start))
 			return &engine.Error{Kind: engine.Unavailable, Message: "down"}
-		})
+		}, func(_ int, next time.Duration, _ *engine.Error) { delays = append(delays, next) })
+		if diff := cmp.Diff([]time.Duration{time.Second, 3 * time.Second, 9 * time.Second, 10 * time.Second}, delays); diff != "" {
+			t.Errorf("delays (-want +got):\n%s", diff)
+		}
 		want := []time.Duration{0, time.Second, 4 * time.Second, 13 * time.Second, 23 * time.Second}
 		if diff := cmp.Diff(want, at); diff != "" {
 			t.Errorf("tries (-want +got):\n%s", diff)

@@ -4,45 +4,54 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/weir-engine/weir/engine"
 )
 
 // Retry makes tries until one succeeds, fails for good, or there are no more, and
-// gives the last one's failure. Tries count from 1.
-func Retry(ctx context.Context, policy engine.Retry, try func(n int) *engine.Error) *engine.Error {
-	delay := policy.Delay
-	if delay == 0 {
-		delay = time.Second
-	}
-	for n := 1; ; n++ {
+// gives the last one's failure. Tries count from 1; the first made of them were made
+// before. failed is told of each that is followed by another.
+func Retry(ctx context.Context, policy engine.Retry, made int, try func(n int) *engine.Error,
+	failed func(n int, next time.Duration, failure *engine.Error),
+) *engine.Error {
+	for n := made + 1; ; n++ {
 		failure := try(n)
 		if failure == nil {
 			return nil
 		}
-		if n >= policy.MaxTries || !failure.Kind.Retryable() || ctx.Err() != nil {
+		delay, again := Again(policy, n, failure)
+		if !again || ctx.Err() != nil {
 			if n > 1 {
 				failure.Message += fmt.Sprintf(" (after %d tries)", n)
 			}
 			return failure
 		}
+		failed(n, delay, failure)
 		if !pause(ctx, delay) {
 			return failure
 		}
-		delay = next(delay, policy)
 	}
 }
 
-func next(delay time.Duration, policy engine.Retry) time.Duration {
-	backoff, most := policy.Backoff, policy.MaxDelay
+// Again tells whether there is another try after the n-th, which failed like this,
+// and how long to wait before it.
+func Again(policy engine.Retry, n int, failure *engine.Error) (delay time.Duration, again bool) {
+	if n >= policy.MaxTries || !failure.Kind.Retryable() {
+		return 0, false
+	}
+	delay, backoff, most := policy.Delay, policy.Backoff, policy.MaxDelay
+	if delay == 0 {
+		delay = time.Second
+	}
 	if backoff == 0 {
 		backoff = 2
 	}
 	if most == 0 {
 		most = time.Minute
 	}
-	return min(time.Duration(float64(delay)*backoff), max(most, policy.Delay))
+	return time.Duration(min(float64(delay)*math.Pow(backoff, float64(n-1)), float64(max(most, delay)))), true
 }
 
 // pause waits for d and tells whether it did to the end.

@@ -1,23 +1,29 @@
 package dispatch
 
 import (
-	"os"
-
 	"github.com/weir-engine/weir/connections/secret"
 	"github.com/weir-engine/weir/engine"
 )
 
 // Scope is what the executions of one tree share: the redactor, fed with each
-// secret that any of them used, and the files directory. Safe for concurrent use.
+// secret that any of them used. Safe for concurrent use.
 type Scope struct {
 	redactor *secret.Redactor
-	files    *os.Root
+	key      secret.TraceKey
 }
 
-// NewScope makes a scope whose tasks read and write files below files only.
-func NewScope(files *os.Root) *Scope {
-	return &Scope{redactor: secret.NewRedactor(), files: files}
+// NewScope makes a scope. With a key, which is 32 random bytes, it has traces of its
+// secrets; see [secret.Redactor.Traces].
+func NewScope(key [32]byte) *Scope {
+	return &Scope{redactor: secret.NewRedactor(), key: secret.NewTraceKey(key)}
 }
+
+// AddTraces has the scope mask the secrets of another scope with the same key.
+func (s *Scope) AddTraces(traces [][]byte) error { return s.redactor.AddTraces(s.key, traces...) }
+
+// Traces gives the traces of the secrets after the first so many, and how many
+// there are now.
+func (s *Scope) Traces(after int) ([][]byte, int) { return s.redactor.Traces(s.key, after) }
 
 // Mask gives a copy of a tree of values in which secrets are masked.
 func (s *Scope) Mask(tree any) any { return s.redactor.Tree(tree) }

@@ -54,7 +54,7 @@ func TestSecretsThatCannotBeRead(t *testing.T) {
   read secret "a/slow": timed out (do this)
   read secret "a/down": unreachable (do this)`},
 	} {
-		step := dispatch.Step{Call: engine.Call{Kind: engine.CallConnect, Name: name}, Scope: dispatch.NewScope(nil), Emit: func(engine.Event) {}}
+		step := dispatch.Step{Call: engine.Call{Kind: engine.CallConnect, Name: name}, Scope: dispatch.NewScope([32]byte{}), Emit: func(engine.Event) {}}
 		_, failure := d.Do(t.Context(), step)
 		if diff := cmp.Diff(&want, failure); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/weir-engine/weir/engine"
@@ -181,6 +183,13 @@ func (to *encoder) uses(number byte, u engine.Uses) {
 			to.field(3, func() {
 				to.text(1, s.Path)
 				to.int(2, int64(s.Version))
+				to.time(3, s.Created)
+				for _, key := range slices.Sorted(maps.Keys(s.Metadata)) {
+					to.field(4, func() {
+						to.text(1, key)
+						to.text(2, s.Metadata[key])
+					})
+				}
 			})
 		}
 	})
@@ -314,10 +323,31 @@ func (d *decoder) uses() (u engine.Uses) {
 					s.Path = d.text()
 				case 2:
 					s.Version = int(d.int())
+				case 3:
+					s.Created = d.time()
+				case 4:
+					key, value := d.pair()
+					if s.Metadata == nil {
+						s.Metadata = map[string]string{}
+					}
+					s.Metadata[key] = value
 				}
 			})
 			u.Secrets = append(u.Secrets, s)
 		}
 	})
 	return u
+}
+
+// pair reads a text and the text that goes with it.
+func (d *decoder) pair() (key, value string) {
+	d.fields(func(field byte, d *decoder) {
+		switch field {
+		case 1:
+			key = d.text()
+		case 2:
+			value = d.text()
+		}
+	})
+	return key, value
 }

@@ -59,6 +59,9 @@ func (c *Cursor) read(number int, event Event) error {
 	case *Begun:
 		return fmt.Errorf("%w: event %d is a second beginning", ErrDamaged, number)
 	case *Called:
+		if before := c.called[e.Address]; before != nil && before.Once {
+			e.Once = true // it is said once, and holds
+		}
 		c.called[e.Address] = e
 	case *Tried:
 		c.tried[e.Address] = e

@@ -5,41 +5,119 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
+	"log/slog"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/engine/dispatch"
+	"github.com/weir-engine/weir/engine/journal"
 	"github.com/weir-engine/weir/flows"
 )
 
-// Limits of one tree of executions.
+// Limits of executions.
 const (
 	// MaxDepth is how deep flows may call flows.
 	MaxDepth = 32
 	// MaxChildren is how many executions one flow may start.
 	MaxChildren = 10_000
-	// MaxParallel is how many tasks of a tree run at the same time; others wait.
+	// MaxCalls is how many calls one branch of a flow may make, of all kinds.
+	MaxCalls = 100_000
+	// MaxParallel is how many tasks run at the same time unless the Config says
+	// otherwise; others wait.
 	MaxParallel = 64
+	// MaxResident is how many flows are in memory at the same time unless the
+	// Config says otherwise; others wait.
+	MaxResident = 1000
+	// MaxOutput is how large the output of a task or a flow may be, in bytes.
+	MaxOutput = 32 << 20
 )
+
+// Store is where executions are kept. A store of package store is one.
+type Store interface {
+	// Commit writes the changes, all or none, and calls done when they are on disk
+	// or could not be written: never before it returns, in the order of the
+	// commits, and quickly again. An error of kind conflict means that
+	// another engine works on the execution.
+	Commit(changes []journal.Change, done func(error))
+	// Load reads an execution. Its error is of kind notfound if there is none.
+	Load(ctx context.Context, id engine.ID) (journal.History, error)
+	// Text reads the text of a flow or module by its digest.
+	Text(ctx context.Context, digest string) ([]byte, error)
+	Queue
+}
+
+// Queue is what a store has for an engine to do.
+type Queue interface {
+	// Due lists executions to be looked at, at most so many of each owner, and
+	// tells when the next one is due after them; zero means that none is.
+	Due(ctx context.Context, now time.Time, perOwner int) (rows []journal.Row, next time.Time, err error)
+	// Recover makes everything due that was in the memory of an engine that has ended.
+	Recover(ctx context.Context, now time.Time) error
+	// Orders lists what is asked of the engine, oldest first.
+	Orders(ctx context.Context) ([]journal.Order, error)
+	// Changed tells whether another process has written since it was last asked.
+	Changed(ctx context.Context) (bool, error)
+}
 
 // Config says what a Runner works with.
 type Config struct {
 	Dispatcher *dispatch.Dispatcher // required
+	// Store keeps executions; nil means that they end with the process.
+	Store Store
 	// FlowDirs are searched for flows and modules, after the directory of the one
 	// that names them.
 	FlowDirs []string
+	// Flows gives a flow that is in no directory, its file and text; nil means
+	// that there are none. Its error is of kind notfound if there is none of that
+	// name.
+	Flows func(ctx context.Context, owner, name string) (file string, text []byte, err error)
+	// FilesDir is where executions that name no files directory get one of their
+	// own. Required with a store.
+	FilesDir string
 	// Limits of each flow; the zero value means the defaults of package flows.
 	Limits flows.Limits
 	// YAML is what the yaml module of flows works with; required.
 	YAML flows.YAML
+	// MaxParallel, MaxResident: see the constants; zero means those.
+	MaxParallel int
+	MaxResident int
+	// TaskLimits is how many tasks of a type run at the same time; a type that is
+	// not in it is bounded by MaxParallel only.
+	TaskLimits map[string]int
+	// Grace is how long steps that run may take when the engine is stopped; zero
+	// means that they are ended at once.
+	Grace time.Duration
+	// Log receives what people who run the engine should know; nil drops it.
+	Log *slog.Logger
+	// Now is the clock; nil means the machine's.
+	Now func() time.Time
 }
 
 // Runner runs flows. It is safe for concurrent use.
 type Runner struct {
-	config Config
+	config   Config
+	now      func() time.Time
+	slots    *slots
+	types    map[string]*slots
+	programs programs
+
+	life     context.Context //nolint:containedctx // of all steps: ended when the engine stops
+	stop     context.CancelCauseFunc
+	draining atomic.Bool
+
+	mu       sync.Mutex
+	resident map[engine.ID]*flow
+	loading  map[engine.ID]bool
+	trees    map[engine.ID]*tree
+	waiters  map[engine.ID][]chan engine.Execution
+	told     map[engine.ID][]journal.Order // for executions that are being loaded
+	serving  bool
+	poked    chan struct{}
+	work     sync.WaitGroup
 }
 
 var _ engine.Runner = (*Runner)(nil)
@@ -49,106 +127,253 @@ func New(config Config) (*Runner, error) {
 	if config.Dispatcher == nil || config.YAML == nil {
 		return nil, errors.New("local: dispatcher and yaml are required")
 	}
-	return &Runner{config: config}, nil
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.MaxParallel == 0 {
+		config.MaxParallel = MaxParallel
+	}
+	if config.MaxResident == 0 {
+		config.MaxResident = MaxResident
+	}
+	r := &Runner{
+		config: config, now: config.Now, slots: newSlots(config.MaxParallel), types: map[string]*slots{},
+		resident: map[engine.ID]*flow{}, loading: map[engine.ID]bool{}, trees: map[engine.ID]*tree{},
+		waiters: map[engine.ID][]chan engine.Execution{}, told: map[engine.ID][]journal.Order{},
+		poked: make(chan struct{}, 1),
+	}
+	for taskType, n := range config.TaskLimits {
+		r.types[taskType] = newSlots(n)
+	}
+	r.life, r.stop = context.WithCancelCause(context.Background())
+	return r, nil
 }
 
-// Run runs a flow to its end; see [engine.Runner].
+// Run runs a flow to its end in this process; see [engine.Runner]. Nothing of it is
+// kept.
 func (r *Runner) Run(ctx context.Context, request engine.Request) (engine.Finished, error) {
+	if r.config.Store != nil {
+		return engine.Finished{}, errors.New("local: a runner with a store starts executions")
+	}
 	program, err := flows.Compile(request.File, request.Text)
 	if err != nil {
 		return engine.Finished{}, err
 	}
-	files, err := os.OpenRoot(request.Files)
-	if err != nil {
-		return engine.Finished{}, &engine.Error{Kind: engine.Invalid, Message: "files directory: " + err.Error(), Hint: "it is the directory that tasks read and write files in"}
+	change := newExecution(request, r.now())
+	t := &tree{runner: r, root: change.ID, owner: request.Owner, files: request.Files, scope: dispatch.NewScope([32]byte{}), watch: request.Watch}
+	if _, err := t.open(); err != nil {
+		return engine.Finished{}, err
 	}
-	defer files.Close() //nolint:errcheck // a directory
-	scope := dispatch.NewScope(files)
-	t := &tree{
-		config: r.config,
-		owner:  request.Owner,
-		scope:  scope,
-		watch:  request.Watch,
-		slots:  make(chan struct{}, MaxParallel),
+	ended := r.waiter(change.ID)
+	r.begin(journal.History{Row: *change.Create, Events: change.Events}, t, program)
+	var e engine.Execution
+	select {
+	case e = <-ended:
+	case <-ctx.Done():
+		r.tell(change.ID, journal.Order{Verb: journal.VerbCancel})
+		e = <-ended
 	}
-	root := engine.Execution{ID: newID(), Kind: engine.CallFlow, Name: flowName(request.File), Type: "FLOW"}
-	root = t.runFlow(ctx, root, program, request.Inputs, 0)
-	root.Error = scope.Error(root.Error)
-	return engine.Finished{Execution: root, Mask: scope.Mask}, nil
+	return engine.Finished{Execution: e, Mask: t.scope.Mask}, nil
+}
+
+// newExecution is the change by which an execution comes to be.
+func newExecution(request engine.Request, now time.Time) journal.Change {
+	id := newID(now)
+	name := request.Name
+	if name == "" {
+		name = flowName(request.File)
+	}
+	begun := &journal.Begun{
+		At: now, File: request.File, Text: journal.Digest(request.Text), Inputs: request.Inputs, Files: request.Files, Again: request.Again,
+	}
+	return journal.Change{
+		ID: id,
+		Create: &journal.Row{
+			ID: id, Root: id, Owner: request.Owner, Name: name, Created: now,
+			State: journal.State{Status: engine.Pending, Wake: now},
+		},
+		Events: []journal.Event{begun},
+		Texts:  map[string][]byte{begun.Text: request.Text},
+	}
 }
 
 // newID makes an id that sorts by the time of its making.
-func newID() engine.ID {
-	return engine.ID(fmt.Sprintf("%011x", time.Now().UnixMilli()) + strings.ToLower(rand.Text()[:12]))
+func newID(now time.Time) engine.ID {
+	return engine.ID(fmt.Sprintf("%011x", now.UnixMilli()) + strings.ToLower(rand.Text()[:12]))
 }
 
-// tree is what all executions below one root share.
-type tree struct {
-	config Config
-	owner  string
-	scope  *dispatch.Scope
-	slots  chan struct{} // one for each task that runs
-
-	mu    sync.Mutex // held while an event is watched, so that they come one at a time
-	watch func(engine.Event)
-}
-
-// emit masks an event and hands it to the watcher.
-func (t *tree) emit(e engine.Event) {
-	if t.watch == nil {
+// begin has a flow in memory go on from its journal, which may be its first event
+// only.
+func (r *Runner) begin(h journal.History, t *tree, program *flows.Program) {
+	cursor, err := journal.NewCursor(h.Events)
+	if err != nil {
+		r.log("cannot read the journal", h.ID, err)
 		return
 	}
-	e.Time = time.Now()
-	e = t.scope.Event(e)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.watch(e)
-}
-
-func (t *tree) emitState(e engine.Execution) {
-	e.Output = nil
-	t.emit(engine.Event{Kind: engine.EventStatus, Execution: e.ID, State: &e})
-}
-
-// runFlow runs a flow and everything that it starts, and gives the execution as it ended.
-func (t *tree) runFlow(ctx context.Context, e engine.Execution, program *flows.Program, inputs map[string]any, depth int) engine.Execution {
-	e.Status, e.Started, e.Tries = engine.Running, time.Now(), e.Tries+1
-	t.emitState(e)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	h := newHost(ctx, t, e.ID, depth)
-	output, err := flows.Run(ctx, program, flows.Config{
-		Host:   h,
-		Input:  inputs,
-		Seed:   seed(e.ID),
-		Limits: t.config.Limits,
-		YAML:   t.config.YAML,
+	f := &flow{
+		runner: r, tree: t, row: h.Row, cursor: cursor, begun: cursor.Begun,
+		numbers: map[string]int{}, calls: map[journal.Address]*call{}, steps: map[engine.ID]*call{},
+		said: h.Ordinal,
+	}
+	f.changes.next, f.changes.lines = cursor.Next(), h.Lines
+	f.life, f.stop = context.WithCancel(context.Background())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r.mu.Lock()
+	if r.resident[h.ID] != nil || r.draining.Load() {
+		r.mu.Unlock()
+		return
+	}
+	r.resident[h.ID] = f
+	delete(r.loading, h.ID)
+	t.users++
+	r.trees[t.root] = t
+	orders := r.told[h.ID]
+	delete(r.told, h.ID)
+	r.mu.Unlock()
+	t.emitState(engine.Execution{
+		ID: h.ID, Parent: h.Parent, Kind: engine.CallFlow, Name: h.Name, Type: "FLOW", Status: engine.Running,
+		Started: f.begun.At, Tries: max(f.begun.Try, 1),
 	})
-	if err != nil {
-		cancel()
+	for _, o := range orders {
+		f.taken = append(f.taken, o.Number)
 	}
-	h.wait()
-	return t.end(e, output, err)
+	f.orders = orders
+	f.run(program)
 }
 
-// end completes an execution that has come to its end and tells the watcher.
-func (t *tree) end(e engine.Execution, output any, err error) engine.Execution {
-	e.Ended = time.Now()
-	var failure *engine.Error
-	switch {
-	case err == nil:
-		e.Status, e.Output = engine.Succeeded, output
-	case errors.As(err, &failure) && failure.Kind != engine.Canceled:
-		e.Status, e.Error = engine.Failed, failure
+// left takes a flow off the list of those in memory.
+func (r *Runner) left(f *flow) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.resident[f.row.ID] != f {
+		return
+	}
+	delete(r.resident, f.row.ID)
+	f.stop()
+	if f.tree.users--; f.tree.users == 0 {
+		delete(r.trees, f.tree.root)
+		f.tree.close()
+	}
+	r.poke()
+}
+
+// ended tells of an execution that has come to its end.
+func (r *Runner) ended(f *flow, e engine.Execution) {
+	f.tree.emitState(e)
+	f.mu.Lock()
+	f.dropped = true
+	f.alarms.stop()
+	f.mu.Unlock()
+	r.mu.Lock()
+	waiters := r.waiters[e.ID]
+	delete(r.waiters, e.ID)
+	parent := r.resident[f.row.Parent]
+	r.mu.Unlock()
+	if parent != nil {
+		parent.childEnded(e.ID, e)
+	}
+	r.left(f)
+	for _, w := range waiters {
+		w <- e
+	}
+}
+
+// waiter gives a channel that gets the execution when it has ended in this process.
+func (r *Runner) waiter(id engine.ID) <-chan engine.Execution {
+	ended := make(chan engine.Execution, 1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiters[id] = append(r.waiters[id], ended)
+	return ended
+}
+
+// unwait ends the use of a channel that waiter gave.
+func (r *Runner) unwait(id engine.ID, ended <-chan engine.Execution) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiters[id] = slices.DeleteFunc(r.waiters[id], func(w chan engine.Execution) bool { return w == ended })
+	if len(r.waiters[id]) == 0 {
+		delete(r.waiters, id)
+	}
+}
+
+// poke has the engine look for something to do.
+func (r *Runner) poke() {
+	select {
+	case r.poked <- struct{}{}:
 	default:
-		if failure == nil {
-			failure = &engine.Error{Kind: engine.Canceled, Message: "cancelled"}
-		}
-		e.Status, e.Error = engine.Cancelled, failure
 	}
-	if e.Error != nil && e.Error.Execution == "" {
-		e.Error.Execution = e.ID
+}
+
+// crowded tells that others need the room of flows that only wait.
+func (r *Runner) crowded() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.config.Store != nil && len(r.resident) >= r.config.MaxResident
+}
+
+// stopped tells whether the engine is being stopped.
+func (r *Runner) stopped() bool { return r.life.Err() != nil }
+
+func (r *Runner) log(message string, id engine.ID, err error) {
+	if r.config.Log != nil {
+		r.config.Log.Error(message, "execution", id, "error", err)
 	}
-	t.emitState(e)
-	return e
+}
+
+// programs are compiled flows, by the digest of their text and their file.
+type programs struct {
+	mu    sync.Mutex
+	known map[string]*flows.Program
+}
+
+// maxPrograms bounds how many compiled flows are kept.
+const maxPrograms = 1000
+
+func (r *Runner) compile(file string, text []byte) (*flows.Program, error) {
+	key := file + "\x00" + journal.Digest(text)
+	r.programs.mu.Lock()
+	program := r.programs.known[key]
+	r.programs.mu.Unlock()
+	if program != nil {
+		return program, nil
+	}
+	program, err := flows.Compile(file, text)
+	if err != nil {
+		return nil, err
+	}
+	r.programs.mu.Lock()
+	defer r.programs.mu.Unlock()
+	if r.programs.known == nil || len(r.programs.known) >= maxPrograms {
+		r.programs.known = map[string]*flows.Program{}
+	}
+	r.programs.known[key] = program
+	return program, nil
+}
+
+// source gives the text of a flow or module that a flow names.
+func (r *Runner) source(ctx context.Context, owner, from, name string) (file string, text []byte, err error) {
+	file, text, err = load(from, name, r.config.FlowDirs)
+	var failure *engine.Error
+	if err == nil || r.config.Flows == nil || !errors.As(err, &failure) || failure.Kind != engine.NotFound {
+		return file, text, err
+	}
+	file, text, stored := r.config.Flows(ctx, owner, name)
+	if errors.As(stored, &failure) && failure.Kind == engine.NotFound {
+		return "", nil, err
+	}
+	return file, text, stored
+}
+
+// text gives the text of a module that an execution has loaded before.
+func (r *Runner) text(ctx context.Context, t *tree, digest string) ([]byte, error) {
+	if text, ok := t.text(digest); ok {
+		return text, nil
+	}
+	text, err := r.config.Store.Text(ctx, digest)
+	if err == nil {
+		t.keep(digest, text)
+	}
+	return text, err
 }

@@ -1,0 +1,243 @@
+package local
+
+import (
+	"context"
+
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/journal"
+)
+
+// order carries out what somebody asked for.
+func (r *Runner) order(ctx context.Context, o journal.Order) {
+	if o.Verb == journal.VerbRetry {
+		if err := r.retry(ctx, o); err != nil {
+			r.log("cannot retry", o.Execution, err)
+			r.config.Store.Commit([]journal.Change{{ID: o.Execution, Done: []int64{o.Number}}}, func(error) {})
+		}
+		return
+	}
+	r.tell(o.Execution, o)
+}
+
+// tell gives an order to an execution, which is loaded if it is not in memory.
+func (r *Runner) tell(id engine.ID, o journal.Order) {
+	r.mu.Lock()
+	f := r.resident[id]
+	if f == nil && r.config.Store != nil {
+		for _, known := range r.told[id] {
+			if known.Number == o.Number && o.Number != 0 {
+				r.mu.Unlock()
+				return
+			}
+		}
+		r.told[id] = append(r.told[id], o)
+		if !r.loading[id] && !r.draining.Load() {
+			r.loading[id] = true
+			go r.load(r.life, id)
+		}
+	}
+	r.mu.Unlock()
+	if f != nil {
+		go f.take(o)
+	}
+}
+
+// take carries out an order, once all of the journal is played back.
+func (f *flow) take(o journal.Order) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dropped || f.done {
+		if o.Number != 0 && f.done && f.runner.config.Store != nil {
+			f.runner.config.Store.Commit([]journal.Change{{ID: f.row.ID, Done: []int64{o.Number}}}, func(error) {})
+		}
+		return
+	}
+	for _, known := range f.taken {
+		if o.Number != 0 && known == o.Number {
+			return
+		}
+	}
+	f.taken = append(f.taken, o.Number)
+	if !f.live {
+		f.orders = append(f.orders, o)
+		return
+	}
+	f.obey(o)
+	f.advance()
+}
+
+func (f *flow) obey(o journal.Order) {
+	f.leaving = false
+	if o.Number != 0 {
+		f.changes.done = append(f.changes.done, o.Number)
+	}
+	switch o.Verb {
+	case journal.VerbCancel:
+		f.unpause()
+		for _, c := range f.doubts {
+			f.record(c, f.endOf(c, unknownEffect()))
+		}
+		f.doubts = nil
+		f.cancel(false, o.By)
+	case journal.VerbPause:
+		if !f.paused {
+			f.paused = true
+			f.mark(journal.Address{}, journal.MarkPaused, o.By)
+			f.tellChildren(journal.VerbPause, o.By)
+		}
+	case journal.VerbResume:
+		if f.paused && len(f.doubts) == 0 {
+			f.mark(journal.Address{}, journal.MarkResumed, o.By)
+			f.unpause()
+			f.tellChildren(journal.VerbResume, o.By)
+		}
+	case journal.VerbAnswer:
+		f.answer(o)
+	}
+	f.flush()
+}
+
+func (f *flow) mark(a journal.Address, mark journal.Mark, by string) {
+	f.changes.event(&journal.Marked{Address: a, At: f.runner.now(), Mark: mark, By: by})
+}
+
+// unpause lets the flow go on.
+func (f *flow) unpause() {
+	if !f.paused {
+		return
+	}
+	f.paused = false
+	f.changes.state = &journal.State{Status: engine.Running}
+	if !f.launched {
+		f.launchAll()
+		return
+	}
+	for _, c := range f.order {
+		if c.Kind == engine.CallSleep { // it may have ended meanwhile
+			f.launchSleep(c)
+		}
+	}
+}
+
+func (f *flow) tellChildren(verb journal.Verb, by string) {
+	for _, c := range f.order {
+		if c.Kind == engine.CallFlow {
+			f.runner.tell(c.flowID(), journal.Order{Verb: verb, By: by})
+		}
+	}
+}
+
+// cancel cancels the execution. It takes effect when it is on disk.
+func (f *flow) cancel(late bool, reason string) {
+	if f.over || f.cancelling {
+		return
+	}
+	f.cancelling = true
+	f.changes.event(&journal.Cancelled{At: f.runner.now(), Late: late, Reason: reason})
+	f.flush()
+}
+
+// The answers to the question what is to become of a step of which it is not known
+// whether it took effect.
+const (
+	AnswerRepeat = "repeat" // run it again
+	AnswerFailed = "failed" // take it as failed, so that the flow can deal with it
+	AnswerDone   = "done"   // take it as done, with an empty output
+)
+
+func (f *flow) answer(o journal.Order) {
+	for i, c := range f.doubts {
+		if o.Step != "" && o.Step != string(c.id) {
+			continue
+		}
+		decision, _ := o.Value.(string)
+		switch decision {
+		case AnswerRepeat:
+			f.mark(c.address, journal.MarkRepeat, o.By)
+			f.launch(c)
+		case AnswerFailed:
+			f.record(c, f.endOf(c, unknownEffect()))
+		case AnswerDone:
+			e := c.execution()
+			e.Status, e.Output, e.Started, e.Ended = engine.Succeeded, map[string]any{}, f.runner.now(), f.runner.now()
+			f.record(c, e)
+		default:
+			return
+		}
+		f.doubts = append(f.doubts[:i:i], f.doubts[i+1:]...)
+		if len(f.doubts) == 0 {
+			f.unpause()
+		}
+		return
+	}
+	for _, c := range f.order {
+		if c.Kind == engine.CallAsk && (o.Step == "" || o.Step == c.address.String()) {
+			f.changes.event(&journal.Answered{Address: c.address, At: f.runner.now(), By: o.By, Value: o.Value})
+			return
+		}
+	}
+}
+
+func unknownEffect() *engine.Error {
+	return &engine.Error{
+		Kind:    engine.Unavailable,
+		Message: "the engine ended while it ran; it is not known whether it took effect",
+		Hint:    "look at the other system before it is run again",
+	}
+}
+
+// retry has a failed execution go on from the step that failed it, and so the child
+// flows in which that step is.
+func (r *Runner) retry(ctx context.Context, o journal.Order) error {
+	changes, err := r.retryChanges(ctx, o.Execution, o.By)
+	if err != nil {
+		return err
+	}
+	changes[0].Done = []int64{o.Number}
+	r.config.Store.Commit(changes, func(err error) {
+		if err != nil {
+			r.log("cannot retry", o.Execution, err)
+		}
+		r.poke()
+	})
+	return nil
+}
+
+func (r *Runner) retryChanges(ctx context.Context, id engine.ID, by string) ([]journal.Change, error) {
+	history, err := r.config.Store.Load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if !history.Status.Ended() {
+		return nil, errNotEnded
+	}
+	cursor, err := journal.NewCursor(history.Events)
+	if err != nil {
+		return nil, err
+	}
+	step, failed, ok := journal.FailedStep(history.Events, cursor.Ended.Error, id)
+	if !ok {
+		return nil, NoFailedStep(id)
+	}
+	now := r.now()
+	changes := []journal.Change{{
+		ID: id, First: len(history.Events),
+		Events: []journal.Event{&journal.Retried{At: now, Step: step, By: by}},
+		State:  &journal.State{Status: engine.Pending, Wake: now},
+	}}
+	if failed.Kind != engine.CallFlow {
+		return changes, nil
+	}
+	child := &call{id: journal.ChildID(id, failed.Address), try: failed.Tries}
+	below, err := r.retryChanges(ctx, child.flowID(), by)
+	return append(changes, below...), err
+}
+
+// NoFailedStep is the error of a retry of an execution that no step has failed.
+func NoFailedStep(id engine.ID) *engine.Error {
+	return &engine.Error{
+		Kind:    engine.Invalid,
+		Message: "execution " + string(id) + " did not fail in a step: there is none to retry it from",
+		Hint:    "start it again from the beginning",
+	}
+}

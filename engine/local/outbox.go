@@ -1,0 +1,239 @@
+package local
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/journal"
+)
+
+// How long lines of the log wait for something else to be written with, and how
+// long a change that could not be written waits.
+const (
+	lineDelay  = 100 * time.Millisecond
+	writeDelay = time.Second
+)
+
+// outbox is what a flow has to write. One change is being written at a time, so
+// that the numbers of events have no gap whatever fails; what comes up meanwhile is
+// written together.
+type outbox struct {
+	next int // number of the next event to be written
+	batch
+	writing bool
+	lines   int // number of the last line of the log
+	soon    bool
+	traced  int // secrets whose traces are on disk
+}
+
+// batch is what is written in one piece.
+type batch struct {
+	events  []journal.Event
+	log     []journal.Line
+	state   *journal.State
+	texts   map[string][]byte
+	traces  [][]byte
+	created []journal.Change
+	wake    []engine.ID
+	done    []int64
+	unlock  bool
+	after   []func() // called when it is on disk
+}
+
+func (o *outbox) event(e journal.Event) { o.events = append(o.events, e) }
+
+func (o *outbox) text(digest string, text []byte) {
+	if o.texts == nil {
+		o.texts = map[string][]byte{}
+	}
+	o.texts[digest] = text
+}
+
+func (b *batch) empty() bool {
+	return len(b.events) == 0 && len(b.log) == 0 && b.state == nil && len(b.created) == 0 && len(b.done) == 0 && len(b.after) == 0
+}
+
+// flush writes what is to be written.
+func (f *flow) flush() {
+	o := &f.changes
+	if o.writing || o.empty() || f.dropped {
+		return
+	}
+	written := o.batch
+	o.batch = batch{}
+	if f.runner.config.Store == nil {
+		f.written(written)
+		return
+	}
+	o.writing = true
+	var traced int
+	written.traces, traced = f.tree.scope.Traces(o.traced)
+	if written.state == nil && len(written.events) > 0 && f.row.Status != engine.Running && !f.paused {
+		written.state = &journal.State{Status: engine.Running}
+	}
+	change := journal.Change{
+		ID: f.row.ID, First: o.next, Events: written.events, State: written.state, Texts: written.texts,
+		Traces: written.traces, Lines: written.log, Wake: written.wake, Done: written.done, Unlock: written.unlock,
+	}
+	f.runner.config.Store.Commit(append([]journal.Change{change}, written.created...), func(err error) {
+		f.mu.Lock()
+		o.writing = false
+		if err != nil {
+			f.unwritten(written, err)
+			f.mu.Unlock()
+			return
+		}
+		o.next += len(written.events)
+		o.traced = max(o.traced, traced)
+		if written.state != nil {
+			f.row.State = *written.state
+		}
+		f.written(written)
+		f.flush()
+		f.advance()
+		f.mu.Unlock()
+	})
+}
+
+// written gives out the answers that are on disk now.
+func (f *flow) written(b batch) {
+	for _, e := range b.events {
+		switch e.(type) {
+		case *journal.Returned, *journal.Woken, *journal.Answered, *journal.Observed, *journal.Cancelled:
+			if f.live {
+				f.inbox = append(f.inbox, e)
+			} else {
+				f.early = append(f.early, e)
+			}
+		}
+	}
+	f.interruptSoon()
+	for _, after := range b.after {
+		go after()
+	}
+}
+
+// unwritten keeps what could not be written for another try. A store that another
+// engine writes to is left to that one.
+func (f *flow) unwritten(b batch, err error) {
+	o := &f.changes
+	b.events = append(b.events, o.events...)
+	b.log = append(b.log, o.log...)
+	b.created = append(b.created, o.created...)
+	b.wake = append(b.wake, o.wake...)
+	b.done = append(b.done, o.done...)
+	b.after = append(b.after, o.after...)
+	b.unlock = b.unlock || o.unlock
+	if o.state != nil {
+		b.state = o.state
+	}
+	for digest, text := range o.texts {
+		if b.texts == nil {
+			b.texts = map[string][]byte{}
+		}
+		b.texts[digest] = text
+	}
+	o.batch = b
+	var failure *engine.Error
+	if errors.As(err, &failure) && failure.Kind == engine.Conflict {
+		f.runner.log("another engine works on the execution; it is left to that one", f.row.ID, err)
+		f.leave()
+		return
+	}
+	f.runner.log("cannot write to the store; trying again", f.row.ID, err)
+	f.alarms.at(f, f.runner.now().Add(writeDelay), f.flush)
+}
+
+// Emit implements engine.Host. What the script says while it is played back was
+// said before.
+func (f *flow) Emit(e engine.Event) {
+	e.Execution = f.row.ID
+	f.mu.Lock()
+	ordinal := 0
+	if e.Kind == engine.EventLog {
+		f.ordinal++
+		ordinal = f.ordinal
+	}
+	said := f.dropped || (e.Kind == engine.EventLog && ordinal <= f.said) || (e.Kind != engine.EventLog && !f.live)
+	f.mu.Unlock()
+	if !said {
+		f.emit(e, ordinal)
+	}
+}
+
+// emit masks an event, shows it to who watches, and puts it into the log.
+func (f *flow) emit(e engine.Event, ordinal int) {
+	e = f.tree.emit(e)
+	if e.Kind != engine.EventLog || f.runner.config.Store == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o := &f.changes
+	o.lines++
+	o.log = append(o.log, journal.Line{Number: o.lines, Ordinal: ordinal, Event: e})
+	if len(o.log) >= maxLines {
+		f.flush()
+	} else if !o.soon && !o.writing {
+		o.soon = true
+		f.alarms.at(f, f.runner.now().Add(lineDelay), func() { o.soon = false; f.flush() })
+	}
+}
+
+// maxLines is how many lines of the log are kept back at most.
+const maxLines = 1000
+
+// alarms are the timers of a flow. They end with it.
+type alarms struct{ timers []*time.Timer }
+
+// at calls do, with the flow's lock held, at a time.
+func (a *alarms) at(f *flow, when time.Time, do func()) {
+	var timer *time.Timer
+	timer = time.AfterFunc(when.Sub(f.runner.now()), func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		a.timers = slices.DeleteFunc(a.timers, func(t *time.Timer) bool { return t == timer })
+		if f.dropped {
+			return
+		}
+		do()
+		f.advance()
+	})
+	a.timers = append(a.timers, timer)
+}
+
+// deadline ends the flow when its time is up.
+func (a *alarms) deadline(f *flow) {
+	if f.begun.Deadline.IsZero() {
+		return
+	}
+	a.at(f, f.begun.Deadline, func() { f.cancel(true, "") })
+}
+
+// slowStep is how long a step runs before its start is written down for people to see.
+const slowStep = 200 * time.Millisecond
+
+// slow has the start of a step written down if it takes long. The timer is to be
+// stopped at the step's end.
+func (a *alarms) slow(f *flow, c *call) *time.Timer {
+	if f.runner.config.Store == nil {
+		return time.NewTimer(time.Hour)
+	}
+	return time.AfterFunc(slowStep, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.calls[c.address] == c && !c.ended && !f.dropped {
+			f.changes.event(f.called(c, false))
+			f.flush()
+		}
+	})
+}
+
+func (a *alarms) stop() {
+	for _, t := range a.timers {
+		t.Stop()
+	}
+	a.timers = nil
+}

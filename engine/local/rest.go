@@ -1,0 +1,143 @@
+package local
+
+import (
+	"time"
+
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/journal"
+)
+
+// linger is how long a flow that waits for something of unknown length stays in
+// memory, unless others need the room.
+const linger = time.Second
+
+// rest is where a flow comes to that can do nothing now. If it may take a while it
+// leaves memory.
+func (f *flow) rest() {
+	if f.runner.config.Store == nil || f.busy > 0 || f.changes.writing || !f.live || f.leaving || f.faulty ||
+		f.runner.draining.Load() {
+		return
+	}
+	state, soon := f.restingState()
+	if soon && !f.runner.crowded() {
+		if !f.lingers {
+			f.lingers = true
+			f.alarms.at(f, f.runner.now().Add(linger), func() { f.lingered = true })
+		}
+		return
+	}
+	f.changes.state = &state
+	f.leaving = true
+	f.changes.after = append(f.changes.after, f.retire)
+	f.flush()
+}
+
+// restingState is what the store is to know of the flow while it is not in memory.
+// soon means that it may well go on at once.
+func (f *flow) restingState() (state journal.State, soon bool) {
+	if f.paused {
+		state.Status = engine.Paused
+		if len(f.doubts) > 0 {
+			state.Waits = waitsForDecision
+		}
+		return state, false
+	}
+	state = journal.State{Status: engine.Waiting, Wake: f.begun.Deadline}
+	sleeps := false
+	for _, c := range f.order {
+		switch {
+		case c.Kind == engine.CallSleep:
+			sleeps = true
+			if state.Wake.IsZero() || c.until.Before(state.Wake) {
+				state.Wake = c.until
+			}
+		case c.Kind == engine.CallAsk:
+			sleeps = true
+			state.Waits = waitsForAnswer
+		case c.Kind == engine.CallSettingLock:
+			state.Waits = "lock " + c.Name
+			if state.Wake.IsZero() || c.until.Before(state.Wake) {
+				state.Wake = c.until
+			}
+		case c.Kind != engine.CallFlow:
+			return state, true // an answer is under way
+		}
+	}
+	if !state.Wake.IsZero() && state.Wake.Sub(f.runner.now()) <= shortSleep {
+		return state, true
+	}
+	return state, !sleeps && !f.lingered
+}
+
+// What an execution may wait for that others bring.
+const (
+	waitsForAnswer   = "answer"
+	waitsForDecision = "decision"
+)
+
+// retire lets a flow go that has come to rest, if nothing has happened since.
+func (f *flow) retire() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	state, soon := f.restingState()
+	if f.running || f.dropped || !f.leaving || f.busy > 0 || f.changes.writing || !f.changes.empty() ||
+		len(f.inbox) > 0 || (soon && !f.runner.crowded()) || state != f.row.State {
+		f.leaving = false
+		f.advance()
+		return
+	}
+	f.leave()
+}
+
+// leave drops the flow from memory.
+func (f *flow) leave() {
+	f.dropped = true
+	f.stopSteps()
+	f.alarms.stop()
+	f.runner.left(f)
+	f.advance()
+}
+
+func (f *flow) stopSteps() {
+	for _, c := range f.order {
+		if c.cancel != nil {
+			c.cancel()
+		}
+	}
+}
+
+// fault lets a flow go that the engine cannot go on with. It is kept as paused,
+// with the reason in its log, and a resume order takes it up again.
+func (f *flow) fault(failure *engine.Error) {
+	if f.dropped {
+		return
+	}
+	if f.runner.config.Store == nil {
+		f.ended, f.over, f.paused = failure, true, false
+		f.cancelAll()
+		return
+	}
+	o := &f.changes
+	o.lines++
+	o.log = append(o.log, journal.Line{Number: o.lines, Event: f.tree.emit(engine.Event{
+		Kind: engine.EventLog, Level: engine.Fault, Execution: f.row.ID, Message: failure.Error() + hint(failure),
+	})})
+	f.paused, f.live, f.faulty = true, true, true
+	o.state = &journal.State{Status: engine.Paused, Waits: waitsForResume, Kind: failure.Kind}
+	o.after = append(o.after, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.leave()
+	})
+	f.flush()
+}
+
+// waitsForResume is what an execution waits for that an engine could not go on with.
+const waitsForResume = "resume"
+
+func hint(e *engine.Error) string {
+	if e.Hint == "" {
+		return ""
+	}
+	return " (" + e.Hint + ")"
+}
