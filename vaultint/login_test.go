@@ -196,6 +196,12 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
+}
+
 // Namespaces are of Vault Enterprise; what is looked at here is the header alone.
 func TestNamespaceHeader(t *testing.T) {
 	t.Parallel()

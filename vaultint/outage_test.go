@@ -1,7 +1,11 @@
 package vaultint_test
 
 import (
+	"context"
+	"errors"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,6 +95,63 @@ func TestOutage(t *testing.T) {
 	clock.forward(11 * time.Minute)
 	_, err = client.ReadSecret(t.Context(), ref)
 	wantFailure(t, err, secret.Unreachable, "connection refused", role.SecretID)
+}
+
+// A Vault that takes connections and does not answer costs one wait, and not one each
+// time that it is asked again: that goes on in the background.
+func TestHangingVault(t *testing.T) {
+	t.Parallel()
+	server := servers.Vault(t)
+	mount := server.MountKV(t, 2)
+	server.PutKV(t, mount, "oracle", map[string]any{"password": canary})
+	var hangs atomic.Bool
+	asked := make(chan struct{}, 100)
+	config, clock := tolerant(withToken(server, server.RootToken))
+	config.Timeout = 2 * time.Second
+	config.Address = front(t, server, func(_ http.ResponseWriter, r *http.Request) bool {
+		if !hangs.Load() {
+			return false
+		}
+		if strings.HasPrefix(r.URL.Path, "/v1/"+mount) {
+			asked <- struct{}{}
+		}
+		<-r.Context().Done()
+		return true
+	})
+	client := newClient(t, config)
+	ref := secret.Ref{Path: mount + "/oracle"}
+	read(t, client, ref)
+	hangs.Store(true)
+	clock.forward(31 * time.Second)
+	// A reader that has no time for it does not keep the outage from being noticed.
+	hasty, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-asked
+		cancel()
+	}()
+	if _, err := client.ReadSecret(hasty, ref); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the reader's own end", err)
+	}
+	wantStale(t, client, ref, secret.TimedOut)
+
+	clock.forward(6 * time.Second)
+	for range 100 {
+		wantStale(t, client, ref, secret.TimedOut)
+	}
+	<-asked
+	if got := client.Stats(); got.Errors != 1 || got.Reads != 2 || got.Stale != 101 {
+		t.Errorf("got %+v, want that nobody waited for the second read that fails", got)
+	}
+	if len(asked) > 0 {
+		t.Errorf("vault was asked %d times more than once", len(asked))
+	}
+	hangs.Store(false)
+	server.PutKV(t, mount, "oracle", map[string]any{"password": "new"})
+	clock.forward(time.Second)
+	waitFor(t, "end of the outage", func() bool {
+		clock.forward(time.Second)
+		return read(t, client, ref).Ref.Version == 2
+	})
 }
 
 // What Vault answers, no older secret hides.

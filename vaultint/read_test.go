@@ -169,6 +169,34 @@ func TestValuesKeepTheirTypes(t *testing.T) {
 	}
 }
 
+// A secret as large as Vault takes it, and keys that look like paths.
+func TestLargeSecretAndOddKeys(t *testing.T) {
+	t.Parallel()
+	server := servers.Vault(t)
+	v2, v1 := server.MountKV(t, 2), server.MountKV(t, 1)
+	large := strings.Repeat("0123456789abcde\n", 1<<16) // 1 MiB
+	written := map[string]any{
+		"db.example.com": "dots", "a/b": "slash", "with space": "space", "data": "data", "": "empty", "ü": "umlaut",
+		"tls.key": large, "nested.map": map[string]any{"deep.key": []any{map[string]any{"x.y": "z"}}},
+	}
+	server.PutKV(t, v2, "app.prod/db.main", written)
+	server.PutKV1(t, v1, "app.prod/db.main", written)
+	server.PutMetadata(t, v2, "app.prod/db.main", map[string]string{"owner.team": "dba", "ticket": "OPS-1"})
+	client := newClient(t, withToken(server, server.RootToken))
+	for _, mount := range []string{v2, v1} {
+		got := read(t, client, secret.Ref{Path: mount + "/app.prod/db.main"})
+		if diff := cmp.Diff(any(written), reveal(t, got.Keys)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", mount, diff)
+		}
+		if want := (map[string]string{"owner.team": "dba", "ticket": "OPS-1"}); mount == v2 && !cmp.Equal(want, got.Metadata) {
+			t.Errorf("got the metadata %v, want %v", got.Metadata, want)
+		}
+		if got.Metadata != nil != (mount == v2) || got.Created.IsZero() != (mount == v1) {
+			t.Errorf("%s: got the metadata %v of %s", mount, got.Metadata, got.Created)
+		}
+	}
+}
+
 // reveal checks that each leaf is a secret and gives the tree in the clear.
 func reveal(t *testing.T, node any) any {
 	t.Helper()

@@ -1,6 +1,7 @@
 package vaultint_test
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -72,6 +73,110 @@ func TestTokenIsKeptAlive(t *testing.T) {
 				before = got
 			}
 			read(t, client, ref)
+		})
+	}
+}
+
+// A token that was given is renewed as well, however short its life is; of one that
+// cannot be, the log warns while it is still good.
+func TestGivenTokenIsKeptAlive(t *testing.T) {
+	t.Parallel()
+	server := servers.Vault(t)
+	mount := server.MountKV(t, 2)
+	server.PutKV(t, mount, "oracle", map[string]any{"user": "scott"})
+	policies := []string{server.Policy(t, mayRead(mount+"/data/*"))}
+	ref := secret.Ref{Path: mount + "/oracle"}
+	tests := map[string]struct {
+		token    servers.TokenConfig
+		renewals int64
+		warns    bool
+	}{
+		"renewed":         {servers.TokenConfig{TTL: 4 * time.Second}, 2, false},
+		"batch":           {servers.TokenConfig{TTL: time.Minute, Batch: true}, 0, true},
+		"at its last end": {servers.TokenConfig{TTL: 4 * time.Second, MaxTTL: 5 * time.Second}, 1, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test.token.Policies = policies
+			config := withToken(server, server.Token(t, test.token))
+			var log lockedBuffer
+			config.Log = slog.New(slog.NewTextHandler(&log, nil))
+			client := newClient(t, config)
+			read(t, client, ref)
+			waitFor(t, "renewal or warning", func() bool {
+				return client.Stats().Renewals >= test.renewals && strings.Contains(log.String(), "cannot be renewed") == test.warns
+			})
+			if name != "at its last end" {
+				read(t, client, ref)
+			}
+		})
+	}
+}
+
+// Vault is killed while a renewal is due, and comes back: whether the token lives on
+// then or has ended meanwhile, no read is refused.
+func TestRenewalDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	for _, life := range []string{"2s", "8s"} {
+		t.Run(life, func(t *testing.T) {
+			t.Parallel()
+			server := servers.NewVault(t, servers.VaultConfig{Persistent: true})
+			mount := server.MountKV(t, 2)
+			server.PutKV(t, mount, "oracle", map[string]any{"user": "scott"})
+			role := server.AppRole(t, map[string]any{"token_ttl": life}, server.Policy(t, mayRead(mount+"/data/*")))
+			client, told := watched(t, server, role)
+			ref := secret.Ref{Path: mount + "/oracle"}
+			read(t, client, ref)
+			server.Kill(t)
+			for _, want := range []string{"login", "renew-self"} {
+				if got := next(t, told); got != want {
+					t.Fatalf("got the request %s, want %s", got, want)
+				}
+			}
+			_, err := client.ReadSecret(t.Context(), ref)
+			wantFailure(t, err, secret.Unreachable, "", role.SecretID)
+			server.Restart(t)
+			server.Unseal(t)
+			waitFor(t, "end of the outage", func() bool {
+				_, err := client.ReadSecret(t.Context(), ref)
+				return err == nil
+			})
+			for range 3 {
+				read(t, client, ref)
+			}
+			if stats := client.Stats(); stats.Renewals == 0 && stats.Logins < 2 {
+				waitFor(t, "renewal or login", func() bool { return client.Stats().Renewals > 0 || client.Stats().Logins > 1 })
+			}
+		})
+	}
+}
+
+// What the clock of this machine says does not matter to the life of a token, nor does
+// it that somebody sets it.
+func TestClockIsWrong(t *testing.T) {
+	t.Parallel()
+	server := servers.Vault(t)
+	mount := server.MountKV(t, 2)
+	server.PutKV(t, mount, "oracle", map[string]any{"user": "scott"})
+	role := server.AppRole(t, map[string]any{"token_ttl": "2s"}, server.Policy(t, mayRead(mount+"/data/*")))
+	ref := secret.Ref{Path: mount + "/oracle"}
+	for name, wrong := range map[string]time.Duration{"ahead": 7 * time.Hour, "behind": -7 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config, clock := cached(withRole(server, role))
+			clock.forward(wrong)
+			client := newClient(t, config)
+			read(t, client, ref)
+			waitFor(t, "renewal", func() bool { return client.Stats().Renewals >= 1 })
+			clock.forward(-2 * wrong)
+			before := client.Stats().Renewals
+			waitFor(t, "renewal after the clock was set", func() bool { return client.Stats().Renewals > before })
+			client.Forget(read(t, client, ref).Ref)
+			read(t, client, ref)
+			if got := client.Stats(); got.Logins != 1 || got.Errors != 0 {
+				t.Errorf("got %+v, want one login and no error", got)
+			}
 		})
 	}
 }

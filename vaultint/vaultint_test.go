@@ -130,6 +130,7 @@ func front(t *testing.T, server *servers.VaultServer, answers func(http.Response
 		t.Fatal(err)
 	}
 	pass := httputil.NewSingleHostReverseProxy(target)
+	pass.ErrorLog = quiet()
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !answers(w, r) {
 			pass.ServeHTTP(w, r)
