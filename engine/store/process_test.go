@@ -61,6 +61,12 @@ func child(role, dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	switch role {
+	case "commit":
+		return commitPairs(ctx, s, out)
+	case "commit in little room":
+		return errors.Join(commitInLittleRoom(s, out), s.Close())
+	}
 	cs := s.Connections()
 	for i := range 200 {
 		switch role {

@@ -49,7 +49,7 @@ func (w *writer) add(c *commit) {
 	if w.closed {
 		w.mu.Unlock()
 		c.err = fail(engine.Unavailable, "", "the store is closed")
-		w.finish(c)
+		go w.finish(c) // the caller may hold what done waits for
 		return
 	}
 	w.queue = append(w.queue, c)
