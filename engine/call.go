@@ -28,8 +28,13 @@ const (
 	CallSleep   CallKind = "sleep"    // Duration, or Until if it is not zero
 	CallNow     CallKind = "now"      // Reply: Time
 	CallSource  CallKind = "source"   // Name: flow or module; From: file of the caller. Reply: File, Text
-	CallAsk     CallKind = "ask"      // Name: title; Inputs: the fields of the form. Reply: Value, an object
 
+	// Name: title; Inputs: the fields of the form by name, each an object with type
+	// (string, int, number, bool), required, order (from 1), and where they were given
+	// default, enum (a list of texts), description. Reply: Value, an object.
+	CallAsk CallKind = "ask"
+
+	// A lock excludes other executions, and the other branches of its own.
 	CallSettingGet    CallKind = "setting_get"    // Name: setting. Reply: Value; nil for one that is not set
 	CallSettingSet    CallKind = "setting_set"    // Name: setting; Inputs["value"]
 	CallSettingLock   CallKind = "setting_lock"   // Name: setting; Duration: how long to wait, 0 for ever. Reply: Fence

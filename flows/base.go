@@ -261,6 +261,8 @@ func (r *runtime) text(v lua.LValue) string {
 			return v.String()
 		case *execution:
 			return v.String()
+		case *setting:
+			return v.String()
 		case *engine.Error:
 			return v.Error()
 		}

@@ -40,6 +40,10 @@ func (r *runtime) apiFunction(name string) lua.LGFunction {
 		return r.progress
 	case "secret":
 		return r.secret
+	case "ask":
+		return r.askPerson
+	case "setting":
+		return r.openSetting
 	case "retry":
 		return r.retry
 	case "defer":
@@ -150,6 +154,10 @@ func describeCall(c engine.Call) string {
 		return fmt.Sprintf("require %q", c.Name)
 	case engine.CallNow:
 		return "time.now"
+	case engine.CallAsk:
+		return "ask " + quoteKey(lua.LString(c.Name))
+	case engine.CallSettingGet, engine.CallSettingSet, engine.CallSettingLock, engine.CallSettingUnlock:
+		return fmt.Sprintf("%s setting %q", strings.TrimPrefix(string(c.Kind), "setting_"), c.Name)
 	}
 	return string(c.Kind)
 }
@@ -174,8 +182,7 @@ func (r *runtime) start(L *lua.LState, kind engine.CallKind, function string) in
 	c.Inputs = r.inputs(L, 2, describeCall(c))
 	returnErrors := false
 	c.Options, returnErrors = r.options(L, 3, describeCall(c))
-	r.held += treeSize(c.Inputs)
-	defer func() { r.held -= treeSize(c.Inputs) }()
+	defer r.hold(c.Inputs)()
 	reply := r.call(L, c)
 	if len(reply.Executions) != 1 {
 		r.wrongReply(L, c)

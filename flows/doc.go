@@ -56,6 +56,46 @@
 //   - secret("path#key") gives a handle that may be passed as an input. As a text it
 //     is "secret(path#key)".
 //
+// ask{title = ..., schema = ...} puts a form to a person and waits, for days if need
+// be. It gives the answer, a table with a value for each field that was filled in or
+// has a default; a field that was left empty is nil. The schema has the fields by
+// name, in the order in which they are to be shown:
+//
+//	local answer = ask{
+//	  title = "Deploy to production?",
+//	  schema = {
+//	    approve = {type = "boolean", required = true, description = "go ahead?"},
+//	    color = {enum = {"blue", "green"}, default = "blue"},
+//	    note = "string",
+//	  },
+//	}
+//	if answer.approve then ...
+//
+// A field has a type (string unless said, number, integer, boolean), required (false
+// unless said), a default, an enum of the texts that may be chosen, and a
+// description; a text alone is its type. A field that is required and boolean must be
+// answered with true or false. Without a schema the form has one text that may be
+// left empty, answer.answer; with an empty one it has a button only. Who does not
+// want to answer cancels the execution. An answer is kept in the execution's history
+// like any input, so it is no place for a password.
+//
+// setting(name) gives a handle on a JSON value that flows share:
+//
+//   - s:get() gives the value, nil if there is none. s:set(value) replaces it; null
+//     and nil take it away. Handles of secrets cannot be stored.
+//   - s:lock(timeout) waits until nobody else has the lock, for ever without a
+//     timeout and not at all with 0, and gives its fencing number: larger than that of
+//     all who had it before, for systems that refuse the smaller one. If the time is
+//     up it raises an error of kind timeout. s.fence is the number as long as the lock
+//     is held, else nil.
+//   - s:unlock() ends the lock, and so does the end of the flow. Locking what one has
+//     locked, and unlocking what one has not, are errors.
+//
+// A lock holds back those only who lock as well: get and set do not ask for it. It belongs to the
+// branch of parallel that took it: other branches wait for it like other flows, and
+// when the branch ends it passes to the one that called parallel. All handles of one
+// name are alike.
+//
 // # Values
 //
 // JSON values arrive as Lua's, with two additions. null is a value that is not nil and

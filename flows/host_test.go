@@ -20,7 +20,11 @@ type host struct {
 	reply func(ctx context.Context, c engine.Call) (any, error)
 	// sources are the texts of flows and modules, by name.
 	sources map[string]string
-	now     time.Time
+	// answer is what somebody answers to ask; it is any value, since a host may be
+	// wrong.
+	answer func(c engine.Call) any
+	now    time.Time
+	shelf  *shelf // the settings; nil answers that there are none
 
 	turn turn
 
@@ -101,6 +105,10 @@ func (h *host) Call(ctx context.Context, c engine.Call) (engine.Reply, error) {
 			return engine.Reply{}, &engine.Error{Kind: engine.NotFound, Message: "there is no such module"}
 		}
 		return engine.Reply{File: c.Name + ".lua", Text: []byte(text)}, nil
+	case engine.CallAsk:
+		return engine.Reply{Value: h.answer(c)}, nil
+	case engine.CallSettingGet, engine.CallSettingSet, engine.CallSettingLock, engine.CallSettingUnlock:
+		return h.shelf.call(ctx, c)
 	}
 	return engine.Reply{}, nil
 }

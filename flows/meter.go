@@ -37,8 +37,13 @@ const (
 	// program captures, where that is more: making a function takes 72 bytes for
 	// each of them, and needs 5 instructions to be made again and again.
 	bytesPerCapture = 16
-	// stepsPerThread is what a protected call or a coroutine costs.
+	// stepsPerThread is what making a thread costs, for a coroutine or for a
+	// protected call within another one.
 	stepsPerThread = 100
+	// stepsPerProtected is what a protected call costs, stepsPerRaised what it
+	// costs in addition if it catches an error.
+	stepsPerProtected = 20
+	stepsPerRaised    = 300
 	// stepsPerEvent is what a log line or a progress report costs.
 	stepsPerEvent = 100
 	// bytesPerStep is the length of text that a library function works through

@@ -38,6 +38,7 @@ func (r *runtime) parallel(L *lua.LState) int {
 		parts[i] = func() { r.runFork(f, fn) }
 	}
 	r.runParts(parts)
+	r.passLocks(b.forkPath(), b.path)
 	results := r.newArray(len(forks))
 	for i, f := range forks {
 		delete(r.branches, f.branch)
@@ -92,15 +93,19 @@ func (r *runtime) branchFunctions(L *lua.LState) []*lua.LFunction {
 // newFork makes the branch of the i-th function. Its path is the same in every
 // run, and so are its random numbers. What its parent has loaded it has as well.
 func (r *runtime) newFork(parent *branch, i int) *branch {
-	p := strconv.Itoa(parent.forks) + "." + strconv.Itoa(i)
-	if parent.path != "" {
-		p = parent.path + "." + p
-	}
-	b := &branch{path: p}
+	b := &branch{path: parent.forkPath() + "." + strconv.Itoa(i)}
 	b.loaded = maps.Clone(parent.loaded)
 	b.loading = append([]string(nil), parent.loading...)
 	b.threads = append([]*lua.LState(nil), parent.threads...)
 	return b
+}
+
+// forkPath is what the paths of the branches of the latest parallel start with.
+func (b *branch) forkPath() string {
+	if b.path == "" {
+		return strconv.Itoa(b.forks)
+	}
+	return b.path + "." + strconv.Itoa(b.forks)
 }
 
 func (r *runtime) runFork(f *fork, fn *lua.LFunction) {
@@ -192,6 +197,7 @@ func (r *runtime) runDeferred(ctx context.Context, cause *engine.Error) (first *
 	r.fatal = nil
 	r.branch = &branch{path: "defer", deferred: functions}
 	r.branches[r.branch] = true
+	r.passLocks("", "")
 	r.meter.grant(deferInstructions, deferMemory)
 	argument := lua.LNil
 	if cause != nil {
@@ -201,7 +207,10 @@ func (r *runtime) runDeferred(ctx context.Context, cause *engine.Error) (first *
 		fn := r.branch.deferred[n-1]
 		r.branch.deferred = r.branch.deferred[:n-1]
 		_, failed := r.protected(fn, []lua.LValue{argument})
-		if failed == nil {
+		switch {
+		case r.abandoned:
+			return r.fatal
+		case failed == nil:
 			continue
 		}
 		e := r.describe(failed)

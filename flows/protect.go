@@ -24,6 +24,7 @@ func (r *runtime) protected(fn lua.LValue, args []lua.LValue) ([]lua.LValue, *fa
 	if t == nil || !r.meter.take(int64(len(args))*slotBytes) {
 		return nil, &failure{value: lua.LString(r.fatal.Error())}
 	}
+	r.meter.work(stepsPerProtected * bytesPerStep)
 	leave := r.enter(t)
 	defer leave()
 	trace := ""
@@ -35,6 +36,7 @@ func (r *runtime) protected(fn lua.LValue, args []lua.LValue) ([]lua.LValue, *fa
 	}
 	err := t.PCall(len(args)+1, lua.MultRet, nil)
 	if err != nil {
+		r.meter.work(stepsPerRaised * bytesPerStep)
 		failed := r.failed(err, trace)
 		t.SetTop(0)
 		r.spare[stack] = t

@@ -76,7 +76,8 @@ type runtime struct {
 	// branches are those that have not ended.
 	branches map[*branch]bool
 	kinds    kinds
-	output   *lua.LTable // what output{} collected, or nil
+	output   *lua.LTable      // what output{} collected, or nil
+	locks    map[string]*lock // on settings, that the run holds
 	// fatal ends the run: no script can catch it.
 	fatal *engine.Error
 	// abandoned says that the host drops the run: fatal is set as well.

@@ -73,9 +73,6 @@ func (r *runtime) installGlobals() {
 
 func (r *runtime) undefined(L *lua.LState, name string) {
 	switch name {
-	case "setting", "ask":
-		r.raise(L, withHint(newError(engine.Invalid, "%s() comes with the durable engine, which does not run this flow", name),
-			"start a daemon with weir serve and run the flow there"))
 	case "os", "io", "debug", "package", "load", "loadstring", "loadfile", "dofile", "collectgarbage", "module",
 		"setfenv", "getfenv", "newproxy", "_G":
 		r.fail(L, "%s is not part of the sandbox of flows", name)
@@ -103,7 +100,7 @@ func globalNames() []string {
 	return strings.Fields(`assert error ipairs next pairs pcall print rawequal rawget rawset require select
 		setmetatable getmetatable tonumber tostring type unpack xpcall
 		coroutine math string table connect task flow wait_all wait_any parallel sleep sleep_until
-		input output log progress secret retry defer json yaml base64 hash uuid time null array object decimal`)
+		input output log progress secret ask setting retry defer json yaml base64 hash uuid time null array object decimal`)
 }
 
 // global makes what a name of the environment stands for, or gives nil.
@@ -157,6 +154,7 @@ const (
 	kindDecimal
 	kindExecution
 	kindError
+	kindSetting
 	kindCount
 )
 
@@ -194,8 +192,9 @@ func (r *runtime) metatable(k kind) *lua.LTable {
 		set("__index", r.executionIndex)
 	case kindError:
 		set("__index", r.errorIndex)
-	}
-	if k != kindExecution && k != kindError && k != kindDecimal {
+	case kindSetting:
+		set("__index", r.settingIndex)
+	default:
 		set("__index", func(L *lua.LState) int {
 			r.fail(L, "a %s has no field %s", typeName(L.Get(1)), quoteKey(L.Get(2)))
 			return 0
@@ -223,6 +222,8 @@ func typeName(v lua.LValue) string {
 		return "decimal"
 	case *execution:
 		return "execution"
+	case *setting:
+		return "setting"
 	case *engine.Error:
 		return "error"
 	case null:

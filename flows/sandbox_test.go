@@ -23,12 +23,6 @@ func TestWhatReachesTheMachineIsNotThere(t *testing.T) {
 			t.Errorf("%s: got %s: %v", name, e.Kind, e)
 		}
 	}
-	for name := range map[string]bool{"setting": true, "ask": true} {
-		e := fails(t, &host{}, name+`{title = "x"}`)
-		if want := name + "() comes with the durable engine, which does not run this flow"; e.Message != want || e.Hint == "" {
-			t.Errorf("got %v", e)
-		}
-	}
 }
 
 func TestNothingLeadsOutOfTheSandbox(t *testing.T) {
@@ -45,6 +39,8 @@ func TestNothingLeadsOutOfTheSandbox(t *testing.T) {
 		`connect("x").status = "failed"`,
 		`local e = select(2, pcall(connect)) e.kind = "x"`,
 		`decimal(1).x = 1`,
+		`setting("x").fence = 1`,
+		`getmetatable(setting("x")).__index = nil`,
 	} {
 		if e := fails(t, &host{}, script); e.Kind == engine.Internal {
 			t.Errorf("%s: %v", script, e)

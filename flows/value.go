@@ -158,6 +158,7 @@ func (e *refusal) Error() string { return e.path + " " + e.problem }
 // outward converts one value; it remembers what it is inside of.
 type outward struct {
 	run    *runtime
+	plain  bool // secrets are refused
 	inside map[*lua.LTable]bool
 	size   int64 // bytes of the tree so far
 }
@@ -167,6 +168,12 @@ type outward struct {
 // exceeded its limits.
 func (r *runtime) fromLua(v lua.LValue, root string) (any, error) {
 	o := &outward{run: r}
+	return o.value(v, &path{name: root})
+}
+
+// plainFromLua is fromLua for what must not hold handles of secrets.
+func (r *runtime) plainFromLua(v lua.LValue, root string) (any, error) {
+	o := &outward{run: r, plain: true}
 	return o.value(v, &path{name: root})
 }
 
@@ -230,6 +237,9 @@ func (o *outward) value(v lua.LValue, p *path) (any, error) {
 		case *number:
 			return json.Number(u.String()), nil
 		case engine.SecretRef:
+			if o.plain {
+				return nil, refuse(p, "is a secret, which is no JSON value")
+			}
 			return u, nil
 		case *execution:
 			return nil, refuse(p, "is an execution; use its .output")
