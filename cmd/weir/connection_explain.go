@@ -25,7 +25,9 @@ func newConnectionExplain(a *app) *cobra.Command {
 		Short: "Tell where each input of a connection comes from",
 		Long: `Resolve a connection as a task would, and tell for each input its layer (the task type's default, the
 connection's value, a secret, the flow), the file and line or the secret and its version, and what it
-replaced. Secrets are shown as ***. --set gives what a flow would pass to connect.
+replaced. Secrets are shown as ***. For each secret that was read: its version and age, until when it is
+kept in memory, the keys that were left out, and its custom metadata. --set gives what a flow would pass
+to connect.
 
 Exits with 3 if the task could not start with these inputs.`,
 		Example:           "  weir connection explain oracle --set port=1522\n  weir connection explain oracle -o json",
