@@ -75,6 +75,7 @@ func (f *flow) apply() {
 	case *journal.Answered:
 		reply.Value = e.Value
 	case *journal.Observed:
+		f.remember(c, e)
 		reply = engine.Reply{Time: e.Time, File: e.File, Value: e.Value, Fence: e.Fence}
 		if e.Error != nil {
 			err = e.Error

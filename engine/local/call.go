@@ -28,8 +28,10 @@ type call struct {
 	ended     bool
 	try       int // of a child flow
 
-	until time.Time // of a sleep
-	known bool      // that the journal has it as under way was looked at
+	until        time.Time // of a sleep; of a wait for a lock, zero for one without end
+	retryAt      time.Time // of a wait for a lock
+	waitsForLock bool
+	known        bool // that the journal has it as under way was looked at
 }
 
 // starts tells whether the call starts a step or a child flow.

@@ -61,8 +61,9 @@ type flow struct {
 	faulty     bool            // the engine cannot go on with it
 	alarms     alarms
 
-	ordinal int // lines of the log that the script has written this time
-	said    int // lines that it had written before
+	fences  map[string]int64 // of the locks of settings that it holds
+	ordinal int              // lines of the log that the script has written this time
+	said    int              // lines that it had written before
 
 	lingers  bool // it waits in memory for a while
 	lingered bool // it has

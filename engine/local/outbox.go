@@ -39,7 +39,9 @@ type batch struct {
 	wake    []engine.ID
 	done    []int64
 	unlock  bool
-	after   []func() // called when it is on disk
+	// settings are carried out one at a time, each in a piece of its own.
+	settings []*journal.SettingCall
+	after    []func() // called when it is on disk
 }
 
 func (o *outbox) event(e journal.Event) { o.events = append(o.events, e) }
@@ -51,8 +53,16 @@ func (o *outbox) text(digest string, text []byte) {
 	o.texts[digest] = text
 }
 
+// setting is the one that is carried out with the batch; nil for none.
+func (b *batch) setting() *journal.SettingCall {
+	if len(b.settings) == 0 {
+		return nil
+	}
+	return b.settings[0]
+}
+
 func (b *batch) empty() bool {
-	return len(b.events) == 0 && len(b.log) == 0 && b.state == nil && len(b.created) == 0 && len(b.done) == 0 && len(b.after) == 0
+	return len(b.events) == 0 && len(b.log) == 0 && b.state == nil && len(b.created) == 0 && len(b.done) == 0 && len(b.after) == 0 && len(b.settings) == 0
 }
 
 // flush writes what is to be written.
@@ -62,7 +72,11 @@ func (f *flow) flush() {
 		return
 	}
 	written := o.batch
-	o.batch = batch{}
+	o.batch = batch{settings: written.settings}
+	written.settings = nil
+	if written.empty() {
+		written.settings, o.settings = o.settings[:1:1], o.settings[1:]
+	}
 	if f.runner.config.Store == nil {
 		f.written(written)
 		return
@@ -75,7 +89,7 @@ func (f *flow) flush() {
 	}
 	change := journal.Change{
 		ID: f.row.ID, First: o.next, Events: written.events, State: written.state, Texts: written.texts,
-		Traces: written.traces, Lines: written.log, Wake: written.wake, Done: written.done, Unlock: written.unlock,
+		Traces: written.traces, Setting: written.setting(), Lines: written.log, Wake: written.wake, Done: written.done, Unlock: written.unlock,
 	}
 	f.runner.config.Store.Commit(append([]journal.Change{change}, written.created...), func(err error) {
 		f.mu.Lock()
@@ -85,12 +99,20 @@ func (f *flow) flush() {
 			f.mu.Unlock()
 			return
 		}
+		settled := func() {}
+		if s := written.setting(); s != nil {
+			if s.Done {
+				written.events = append(written.events, s.Observed)
+			}
+			settled = func() { f.settled(s) }
+		}
 		o.next += len(written.events)
 		o.traced = max(o.traced, traced)
 		if written.state != nil {
 			f.row.State = *written.state
 		}
 		f.written(written)
+		settled()
 		f.flush()
 		f.advance()
 		f.mu.Unlock()
@@ -125,6 +147,7 @@ func (f *flow) unwritten(b batch, err error) {
 	b.wake = append(b.wake, o.wake...)
 	b.done = append(b.done, o.done...)
 	b.after = append(b.after, o.after...)
+	b.settings = append(b.settings, o.settings...)
 	b.unlock = b.unlock || o.unlock
 	if o.state != nil {
 		b.state = o.state

@@ -54,10 +54,10 @@ func (f *flow) restingState() (state journal.State, soon bool) {
 		case c.Kind == engine.CallAsk:
 			sleeps = true
 			state.Waits = waitsForAnswer
-		case c.Kind == engine.CallSettingLock:
-			state.Waits = "lock " + c.Name
-			if state.Wake.IsZero() || c.until.Before(state.Wake) {
-				state.Wake = c.until
+		case c.waitsForLock:
+			state.Waits = journal.WaitsForLock(c.Name)
+			if state.Wake.IsZero() || c.retryAt.Before(state.Wake) {
+				state.Wake = c.retryAt
 			}
 		case c.Kind != engine.CallFlow:
 			return state, true // an answer is under way

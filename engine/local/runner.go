@@ -115,6 +115,8 @@ type Runner struct {
 	trees    map[engine.ID]*tree
 	waiters  map[engine.ID][]chan engine.Execution
 	told     map[engine.ID][]journal.Order // for executions that are being loaded
+	locked   map[[2]string][]*flow         // that wait for a lock, by owner and name
+	settings memorySettings                // where there is no store
 	serving  bool
 	poked    chan struct{}
 	work     sync.WaitGroup
@@ -261,6 +263,7 @@ func (r *Runner) left(f *flow) {
 // ended tells of an execution that has come to its end.
 func (r *Runner) ended(f *flow, e engine.Execution) {
 	f.tree.emitState(e)
+	r.settings.release(e.ID)
 	f.mu.Lock()
 	f.dropped = true
 	f.alarms.stop()
@@ -274,6 +277,9 @@ func (r *Runner) ended(f *flow, e engine.Execution) {
 		parent.childEnded(e.ID, e)
 	}
 	r.left(f)
+	for name := range f.fences {
+		r.lockFreed(f.tree.owner, name)
+	}
 	for _, w := range waiters {
 		w <- e
 	}
