@@ -136,7 +136,7 @@ func (r *runtime) settingLock(L *lua.LState) int {
 	}
 	where := r.where(1)
 	reply := r.call(L, c)
-	if reply.Fence <= 0 {
+	if reply.Fence <= 0 || r.locks[s.name] != nil { // another branch has it
 		r.wrongReply(L, c)
 	}
 	if r.locks == nil {
