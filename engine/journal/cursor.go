@@ -41,7 +41,7 @@ func NewCursor(events []Event) (*Cursor, error) {
 	}
 	var ok bool
 	if c.Begun, ok = events[0].(*Begun); !ok {
-		return nil, fmt.Errorf("%w: the journal starts with %T", ErrDamaged, events[0])
+		return nil, fmt.Errorf("%w: the journal starts with %q", ErrDamaged, Name(events[0]))
 	}
 	for number, event := range events[1:] {
 		if err := c.read(number+1, event); err != nil {
@@ -53,7 +53,7 @@ func NewCursor(events []Event) (*Cursor, error) {
 
 func (c *Cursor) read(number int, event Event) error {
 	if _, retried := event.(*Retried); c.Ended != nil && !retried {
-		return fmt.Errorf("%w: event %d, a %T, follows the end", ErrDamaged, number, event)
+		return fmt.Errorf("%w: event %d, %q, follows the end", ErrDamaged, number, Name(event))
 	}
 	switch e := event.(type) {
 	case *Begun:

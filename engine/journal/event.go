@@ -87,6 +87,11 @@ func newEvent(code byte) Event {
 	return nil
 }
 
+// Name is what people call an event: "returned".
+func Name(event Event) string {
+	return strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", event), "*journal."))
+}
+
 // ChildID names the step or child flow of a call: "ID.3", within a branch
 // "ID.2-1-3".
 func ChildID(parent engine.ID, a Address) engine.ID {
