@@ -17,6 +17,7 @@ type Observed struct {
 	Value any
 	Fence int64 // of a lock that was got
 	Error *engine.Error
+	At    time.Time
 }
 
 func (*Observed) code() byte { return codeObserved }
@@ -30,6 +31,7 @@ func (e *Observed) encode(to *encoder) {
 	to.value(6, e.Value)
 	to.int(7, e.Fence)
 	to.fault(8, e.Error)
+	to.time(9, e.At)
 }
 
 func (e *Observed) decode(field byte, d *decoder) {
@@ -50,5 +52,7 @@ func (e *Observed) decode(field byte, d *decoder) {
 		e.Fence = d.int()
 	case 8:
 		e.Error = d.fault()
+	case 9:
+		e.At = d.time()
 	}
 }

@@ -70,6 +70,9 @@ func (f *flow) called(c *call, once bool) *journal.Called {
 // observe answers a call by what the engine itself knows.
 func (f *flow) observe(c *call, e *journal.Observed) {
 	e.Address, e.Identity = c.address, c.identity
+	if c.Kind != engine.CallNow { // which says it already
+		e.At = f.runner.now()
+	}
 	f.changes.event(e)
 	f.flush()
 }
@@ -103,7 +106,7 @@ func (f *flow) launchSleep(c *call) {
 	}
 	f.alarms.at(f, c.until, func() {
 		if f.calls[c.address] == c && !f.paused {
-			f.changes.event(&journal.Woken{Address: c.address})
+			f.changes.event(&journal.Woken{Address: c.address, At: f.runner.now()})
 			f.flush()
 		}
 	})

@@ -118,6 +118,7 @@ type Runner struct {
 	locked   map[[2]string][]*flow         // that wait for a lock, by owner and name
 	settings memorySettings                // where there is no store
 	serving  bool
+	wanted   bool // something is due that had no room
 	poked    chan struct{}
 	work     sync.WaitGroup
 }
@@ -241,6 +242,10 @@ func (r *Runner) begin(h journal.History, t *tree, program *flows.Program) {
 		f.taken = append(f.taken, o.Number)
 	}
 	f.orders = orders
+	if h.Status == engine.Running { // an engine had it that has ended
+		f.mark(journal.Address{}, journal.MarkRecovered, "")
+		f.flush()
+	}
 	f.run(program)
 }
 
@@ -257,7 +262,10 @@ func (r *Runner) left(f *flow) {
 		delete(r.trees, f.tree.root)
 		f.tree.close()
 	}
-	r.poke()
+	if r.wanted {
+		r.wanted = false
+		r.poke()
+	}
 }
 
 // ended tells of an execution that has come to its end.

@@ -25,7 +25,7 @@ func (f *flow) launchSetting(c *call) {
 	}
 	setting := &journal.SettingCall{
 		Verb: verbs[c.Kind], Owner: f.tree.owner, Name: c.Name, Value: c.Inputs["value"], Lease: lockLease,
-		Fence: f.fences[c.Name], Observed: &journal.Observed{Address: c.address, Identity: c.identity},
+		Fence: f.fences[c.Name], Observed: &journal.Observed{Address: c.address, Identity: c.identity, At: f.runner.now()},
 	}
 	if f.runner.config.Store == nil {
 		f.runner.settings.carryOut(f.row.ID, setting)
