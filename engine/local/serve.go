@@ -39,6 +39,9 @@ func (r *Runner) Start(ctx context.Context, request engine.Request) (engine.ID, 
 		r.unload(change.ID)
 		return "", err
 	}
+	if !admitted {
+		r.poke()
+	}
 	if admitted {
 		history := journal.History{Row: *change.Create, Events: change.Events}
 		if t, err := r.tree(ctx, history); err == nil {
@@ -74,22 +77,38 @@ func (r *Runner) unload(id engine.ID) []journal.Order {
 func (r *Runner) Wait(ctx context.Context, id engine.ID) (engine.Execution, error) {
 	ended := r.waiter(id)
 	defer r.unwait(id, ended)
+	poll := time.NewTimer(waitInterval)
+	defer poll.Stop()
 	for {
-		history, err := r.config.Store.Load(ctx, id)
-		if err != nil {
-			return engine.Execution{}, err
-		}
-		if history.Status.Ended() {
-			return endedExecution(history)
+		if !r.holds(id) {
+			history, err := r.config.Store.Load(ctx, id)
+			if err != nil {
+				return engine.Execution{}, err
+			}
+			if history.Status.Ended() {
+				return endedExecution(history)
+			}
 		}
 		select {
 		case e := <-ended:
 			return e, nil
-		case <-time.After(time.Second): // it may run in another process
+		case <-poll.C:
+			poll.Reset(waitInterval)
 		case <-ctx.Done():
 			return engine.Execution{}, ctx.Err()
 		}
 	}
+}
+
+// waitInterval is how often the store is asked whether an execution has ended that
+// this process does not run.
+const waitInterval = time.Second
+
+// holds tells whether an execution is in memory.
+func (r *Runner) holds(id engine.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.resident[id] != nil
 }
 
 // Serve carries out what the store has to do until ctx ends, and then lets steps
@@ -162,6 +181,7 @@ func (r *Runner) look(ctx context.Context, ids chan<- engine.ID) (next time.Time
 	}
 	room := r.room()
 	if room <= 0 {
+		r.want()
 		for _, f := range r.flows() {
 			f.look() // one that only waits leaves
 		}
@@ -191,6 +211,13 @@ func (r *Runner) look(ctx context.Context, ids chan<- engine.ID) (next time.Time
 // dueBatch is how many executions of an owner are taken up before others have
 // their turn.
 const dueBatch = 100
+
+// want has whoever leaves memory poke the engine.
+func (r *Runner) want() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wanted = true
+}
 
 func (r *Runner) room() int {
 	r.mu.Lock()

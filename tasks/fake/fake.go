@@ -23,15 +23,14 @@ import (
 const maxSize = 1 << 30
 
 // New gives the driver.
-func New() tasks.Driver { return driver{} }
+func New() tasks.Driver { return driver{spec()} }
 
-type driver struct{}
+type driver struct{ spec tasks.Spec }
 
-func (driver) Spec() tasks.Spec { return spec() }
+func (d driver) Spec() tasks.Spec { return d.spec }
 
-func (driver) Open(_ context.Context, in schema.Inputs, env tasks.Env) (tasks.Session, error) {
-	s := spec()
-	op, err := s.Check(in)
+func (d driver) Open(_ context.Context, in schema.Inputs, env tasks.Env) (tasks.Session, error) {
+	op, err := d.spec.Check(in)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +44,7 @@ func (driver) Open(_ context.Context, in schema.Inputs, env tasks.Env) (tasks.Se
 	if n := in.Int("size"); n < 0 || n > maxSize {
 		return nil, &tasks.Error{Kind: tasks.Invalid, Input: "size", Message: fmt.Sprintf("size %d is not between 0 and %d", n, maxSize)}
 	}
-	return &session{in: in, env: env, op: op, fields: s.Inputs.Fields}, nil
+	return &session{in: in, env: env, op: op, fields: d.spec.Inputs.Fields}, nil
 }
 
 type session struct {
