@@ -193,7 +193,7 @@ func TestAnAnswerCountsAsMemory(t *testing.T) {
 	if _, err := run(t, &host{answer: long}, `for i = 1, 50 do ask{title = "?"} end`, small); err != nil {
 		t.Errorf("answers that are not kept: %v", err)
 	}
-	huge := func(engine.Call) any { return map[string]any{"answer": strings.Repeat("x", 17<<20)} }
+	huge := func(engine.Call) any { return map[string]any{"answer": strings.Repeat("x", 5<<20)} }
 	if e := fails(t, &host{answer: huge}, `ask{title = "?"}`, small); e.Kind != engine.Limit {
 		t.Errorf("got %s: %v", e.Kind, e)
 	}

@@ -309,7 +309,7 @@ func TestDeferredFunctionsRunAfterCancellation(t *testing.T) {
 		t.Error(d)
 	}
 	h = &host{}
-	if e := fails(t, h, `defer(function() while true do end end) defer(function() log.info("other") end) return 1`); e.Kind != engine.Limit {
+	if e := fails(t, h, `defer(function() local s = ("x"):rep(1e6) while true do s:rep(1) end end) defer(function() log.info("other") end) return 1`); e.Kind != engine.Limit {
 		t.Errorf("got %v", e)
 	}
 	if d := cmp.Diff([]string{"info: other", "error: deferred function failed: " + outOfInstructions}, h.logged()); d != "" {

@@ -7,18 +7,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/flows"
 )
 
 // small limits make the tests quick; what they prove does not depend on the size.
 func small(c *flows.Config) {
-	c.Limits = flows.Limits{Instructions: 3_000_000, Memory: 16 << 20}
+	c.Limits = flows.Limits{Instructions: 1_000_000, Memory: 4 << 20}
 }
 
 const (
 	outOfInstructions = "the flow exceeded its budget of instructions"
-	outOfMemory       = "the flow needs more than its 16 MiB of memory"
+	outOfMemory       = "the flow needs more than its 4 MiB of memory"
 	overflow          = "stack overflow: calls are nested too deeply or pass too many values"
 	longText          = "a text of more than 32 MiB"
 	longList          = "a list of more than 1048575 elements"
@@ -116,8 +118,8 @@ func TestWhatTakesTooMuchMemoryIsStopped(t *testing.T) {
 		"errors of branches":   {`local t, s = {}, ("x"):rep(1e5) for i = 1, 1000 do t[i] = function() error(s .. i) end end t[1001] = function() connect("x") while true do end end parallel(t)`, ""},
 		"stacks":               {`local function f(n, ...) if n == 0 then return pcall(f, 50, ...) end return 1, f(n - 1, ...) end f(50, unpack({}, 1, 2000)) return 1`, ""},
 		"stacks of coroutines": {`local t = {} local function f(n, ...) if n == 0 then coroutine.yield() end return 1, f(n - 1, ...) end for i = 1, 1e9 do t[i] = coroutine.create(f) coroutine.resume(t[i], 5, unpack({}, 1, 1000)) end`, outOfMemory},
-		"json of shared":       {`local t = {} for i = 1, 60 do t = {t, t} end return json.encode(t)`, "a value of more than 8 MiB"},
-		"output of shared":     {`local t = {} for i = 1, 60 do t = {t, t} end return t`, "a value of more than 8 MiB"},
+		"json of shared":       {`local t = {} for i = 1, 60 do t = {t, t} end return json.encode(t)`, "a value of more than 2 MiB"},
+		"output of shared":     {`local t = {} for i = 1, 60 do t = {t, t} end return t`, "a value of more than 2 MiB"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -151,20 +153,23 @@ func TestListsHaveAnEnd(t *testing.T) {
 
 func TestWhatIsLargeButAllowed(t *testing.T) {
 	t.Parallel()
-	for script, want := range map[string]int64{
-		`local t = {} for i = 1, 300000 do t[i] = "x" end return #table.concat(t, ",")`:                                                599999,
-		`local t = {} for i = 1, 300000 do t[i] = "x" end return select("#", unpack(t))`:                                               300000,
-		`local t = {} for i = 1, 300000 do t[i] = "x" end local function f(...) return (select(300000, ...)) end return #f(unpack(t))`: 1,
-		`local t = {} for i = 1, 6000 do t[i] = i end return (select("#", pcall(unpack, t)))`:                                          6001,
-		`local t = {("x"):rep(1e5):byte(1, -1)} return #t`:                                                                             100000,
-		`local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end return f(1900)`:                                       1900,
-		`local function f(n) if n == 0 then return 0 end return f(n - 1) end return f(1e4)`:                                            0,
-		`local t = {} for i = 1, 1e4 do t["k" .. i] = 1 t["k" .. i] = nil end local n = 0 for _ in pairs(t) do n = n + 1 end return n`: 0,
-		`local n = 0 for i = 1, 2000 do n = n + #(("x"):rep(1e5)) end return n`:                                                        200000000,
+	for script, want := range map[string]any{
+		`local t = {("a"):rep(300000):byte(1, -1)}
+		local function last(...) return (select(300000, ...)) end
+		return {#t, #table.concat(t, ","), (select("#", unpack(t))), last(unpack(t))}`: []any{int64(300000), int64(899999), int64(300000), int64(97)},
+		`local t = {} for i = 1, 6000 do t[i] = i end return (select("#", pcall(unpack, t)))`:                                          int64(6001),
+		`local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end return f(1900)`:                                       int64(1900),
+		`local function f(n) if n == 0 then return 0 end return f(n - 1) end return f(1e4)`:                                            int64(0),
+		`local t = {} for i = 1, 1e4 do t["k" .. i] = 1 t["k" .. i] = nil end local n = 0 for _ in pairs(t) do n = n + 1 end return n`: int64(0),
 	} {
-		if got := eval(t, script); got != want {
-			t.Errorf("%s: got %v, want %d", script, got, want)
+		if d := cmp.Diff(want, eval(t, script)); d != "" {
+			t.Errorf("%s: %s", script, d)
 		}
+	}
+	// What is not kept does not count: three times the limit in all.
+	got, err := run(t, &host{}, `local n = 0 for i = 1, 120 do n = n + #(("x"):rep(1e5)) end return n`, small)
+	if err != nil || got != int64(12_000_000) {
+		t.Errorf("got %v, %v", got, err)
 	}
 }
 
@@ -189,14 +194,15 @@ func TestRemovedKeysAreForgotten(t *testing.T) {
 	}
 }
 
-// The default limit of memory holds for the process, too: what the flow has in
-// hand, garbage included, stays below 256 MiB.
+// The limit of memory holds for the process, too: what the flow has in hand,
+// garbage included, stays below twice the limit.
 func TestTheProcessStaysSmall(t *testing.T) { //nolint:paralleltest // it measures the whole process
+	const limit = 48 << 20
 	for name, script := range map[string]string{
-		"doubling":      `local t = {} for i = 1, 1e9 do t[i] = "x" while #t[i] < 1e7 do t[i] = t[i] .. t[i] end end`,
-		"far elements":  `local t = {} for i = 1, 1e9 do local u = {} u[1000000] = 1 t[i] = u end`,
+		"doubling":      `local t = {} for i = 1, 1e9 do t[i] = "x" while #t[i] < 2.5e6 do t[i] = t[i] .. t[i] end end`,
+		"far elements":  `local t = {} for i = 1, 1e9 do local u = {} u[250000] = 1 t[i] = u end`,
 		"linked tables": `local t while true do local u = {} u.t = t t = u end`,
-		"arguments":     `local function f(...) return f(("x"):rep(1e5) .. select("#", ...), ...) end f()`,
+		"arguments":     `local function f(...) return f(("x"):rep(25000) .. select("#", ...), ...) end f()`,
 	} {
 		runtime.GC()
 		before, stop, peak := heap(), make(chan bool), make(chan uint64)
@@ -213,12 +219,12 @@ func TestTheProcessStaysSmall(t *testing.T) { //nolint:paralleltest // it measur
 				}
 			}
 		}()
-		e := fails(t, &host{}, script)
+		e := fails(t, &host{}, script, func(c *flows.Config) { c.Limits.Memory = limit })
 		stop <- true
 		if e.Kind != engine.Limit {
 			t.Errorf("%s: got %s: %v", name, e.Kind, e)
 		}
-		if taken := int64(<-peak) - int64(before); taken > 256<<20 {
+		if taken := int64(<-peak) - int64(before); taken > 2*limit {
 			t.Errorf("%s took %d MiB", name, taken>>20)
 		}
 	}
