@@ -50,6 +50,13 @@ func (f *flow) launch(c *call) {
 	case engine.CallSource:
 		go f.launchSource(c)
 	case engine.CallAsk:
+		if f.runner.config.Store == nil {
+			f.observe(c, &journal.Observed{Error: &engine.Error{
+				Kind: engine.Invalid, Message: "nobody can be asked: nothing of this run is kept",
+				Hint: "start it with `weir execution start`; `weir execution answer` then answers it",
+			}})
+			return
+		}
 		if f.cursor.Called(c.address) == nil {
 			f.changes.event(f.called(c, false))
 			f.flush()
@@ -311,10 +318,7 @@ func endedExecution(h journal.History) (engine.Execution, error) {
 
 // flowID names a child flow: a later try is an execution of its own.
 func (c *call) flowID() engine.ID {
-	if c.try > 1 {
-		return c.id + engine.ID(fmt.Sprintf("~%d", c.try))
-	}
-	return c.id
+	return journal.TryID(c.id, c.try)
 }
 
 func (f *flow) startChild(c *call) {

@@ -39,3 +39,9 @@ func TestALockThatIsNotFreed(t *testing.T) {
 		return { ok = ok, kind = err.kind, fence = fence }`)
 	wantOutput(t, e, map[string]any{"ok": false, "kind": string(engine.Timeout), "fence": 2})
 }
+
+func TestNobodyIsAskedWithoutAStore(t *testing.T) {
+	t.Parallel()
+	e := newRig(t, nil).end(t, `ask{ title = "Deploy?" }`)
+	wantKind(t, e, engine.Failed, engine.Invalid, "nobody can be asked")
+}
