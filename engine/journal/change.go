@@ -33,11 +33,20 @@ type State struct {
 	// execution that an engine has in memory has none.
 	Wake time.Time
 	// Waits names what the execution waits for, if others may bring it: a
-	// setting's lock ("lock NAME") or a person ("answer"). Empty otherwise.
+	// setting's lock, see [WaitsForLock], or a person. Empty otherwise.
 	Waits string
 	Ended time.Time   // zero until it ended
 	Kind  engine.Kind // of its error; empty if there is none
 }
+
+// What an execution may wait for that a person brings.
+const (
+	WaitsForAnswer = "answer" // to a question of the flow
+	// WaitsForDecision: what is to become of steps of which it is not known whether
+	// they took effect.
+	WaitsForDecision = "decision"
+	WaitsForResume   = "resume" // an engine could not go on with it
+)
 
 // Change is what is written of one execution in one piece.
 type Change struct {

@@ -137,14 +137,6 @@ func (f *flow) cancel(late bool, reason string) {
 	f.flush()
 }
 
-// The answers to the question what is to become of a step of which it is not known
-// whether it took effect.
-const (
-	AnswerRepeat = "repeat" // run it again
-	AnswerFailed = "failed" // take it as failed, so that the flow can deal with it
-	AnswerDone   = "done"   // take it as done, with an empty output
-)
-
 func (f *flow) answer(o journal.Order) {
 	for i, c := range f.doubts {
 		if o.Step != "" && o.Step != string(c.id) {
@@ -152,12 +144,12 @@ func (f *flow) answer(o journal.Order) {
 		}
 		decision, _ := o.Value.(string)
 		switch decision {
-		case AnswerRepeat:
+		case journal.DecisionRepeat:
 			f.mark(c.address, journal.MarkRepeat, o.By)
 			f.launch(c)
-		case AnswerFailed:
+		case journal.DecisionFailed:
 			f.record(c, f.endOf(c, unknownEffect()))
-		case AnswerDone:
+		case journal.DecisionDone:
 			e := c.execution()
 			e.Status, e.Output, e.Started, e.Ended = engine.Succeeded, map[string]any{}, f.runner.now(), f.runner.now()
 			f.record(c, e)

@@ -38,7 +38,7 @@ func (f *flow) restingState() (state journal.State, soon bool) {
 	if f.paused {
 		state.Status = engine.Paused
 		if len(f.doubts) > 0 {
-			state.Waits = waitsForDecision
+			state.Waits = journal.WaitsForDecision
 		}
 		return state, false
 	}
@@ -53,7 +53,7 @@ func (f *flow) restingState() (state journal.State, soon bool) {
 			}
 		case c.Kind == engine.CallAsk:
 			sleeps = true
-			state.Waits = waitsForAnswer
+			state.Waits = journal.WaitsForAnswer
 		case c.waitsForLock:
 			state.Waits = journal.WaitsForLock(c.Name)
 			if state.Wake.IsZero() || c.retryAt.Before(state.Wake) {
@@ -68,12 +68,6 @@ func (f *flow) restingState() (state journal.State, soon bool) {
 	}
 	return state, !sleeps && !f.lingered
 }
-
-// What an execution may wait for that others bring.
-const (
-	waitsForAnswer   = "answer"
-	waitsForDecision = "decision"
-)
 
 // retire lets a flow go that has come to rest, if nothing has happened since.
 func (f *flow) retire() {
@@ -123,7 +117,7 @@ func (f *flow) fault(failure *engine.Error) {
 		Kind: engine.EventLog, Level: engine.Fault, Execution: f.row.ID, Message: failure.Error() + hint(failure),
 	})})
 	f.paused, f.live, f.faulty = true, true, true
-	o.state = &journal.State{Status: engine.Paused, Waits: waitsForResume, Kind: failure.Kind}
+	o.state = &journal.State{Status: engine.Paused, Waits: journal.WaitsForResume, Kind: failure.Kind}
 	o.after = append(o.after, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -131,9 +125,6 @@ func (f *flow) fault(failure *engine.Error) {
 	})
 	f.flush()
 }
-
-// waitsForResume is what an execution waits for that an engine could not go on with.
-const waitsForResume = "resume"
 
 func hint(e *engine.Error) string {
 	if e.Hint == "" {

@@ -272,7 +272,7 @@ func (r *Runner) setAside(id engine.ID, failure *engine.Error, orders []journal.
 		time.AfterFunc(writeDelay, r.poke)
 		return
 	}
-	change := journal.Change{ID: id, State: &journal.State{Status: engine.Paused, Waits: waitsForResume, Kind: failure.Kind}}
+	change := journal.Change{ID: id, State: &journal.State{Status: engine.Paused, Waits: journal.WaitsForResume, Kind: failure.Kind}}
 	for _, o := range orders {
 		if o.Number != 0 {
 			change.Done = append(change.Done, o.Number)
