@@ -97,7 +97,7 @@ func (e *Executions) seal(ctx context.Context, c *sealedChange) (err error) {
 }
 
 func (e *Executions) sealTraces(ctx context.Context, c *sealedChange) error {
-	root, err := e.members.rootKey(ctx, c.member.key)
+	root, err := e.members.rootKey(ctx, e.s.db, c.member.key)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (e *Executions) sealTraces(ctx context.Context, c *sealedChange) error {
 }
 
 func (e *Executions) sealText(ctx context.Context, key int64, digest string, text []byte) (sealedText, error) {
-	root, err := e.members.rootKey(ctx, key)
+	root, err := e.members.rootKey(ctx, e.s.db, key)
 	if err != nil {
 		return sealedText{}, err
 	}

@@ -76,7 +76,7 @@ func (e *Executions) load(ctx context.Context, id engine.ID) (h journal.History,
 		}
 		return h, err
 	}
-	root, err := e.members.rootKey(ctx, key)
+	root, err := e.members.rootKey(ctx, tx, key)
 	if err != nil {
 		return h, err
 	}
@@ -181,7 +181,7 @@ func (e *Executions) TraceKey(ctx context.Context, id engine.ID) (key [32]byte, 
 	if err != nil {
 		return key, e.s.explain(fmt.Sprintf("read execution %s", id), err)
 	}
-	root, err := e.members.rootKey(ctx, m.key)
+	root, err := e.members.rootKey(ctx, e.s.db, m.key)
 	if err != nil {
 		return key, e.s.explain(fmt.Sprintf("read execution %s", id), err)
 	}
@@ -200,7 +200,7 @@ func (e *Executions) Text(ctx context.Context, digest string) ([]byte, error) {
 	if err != nil {
 		return nil, e.s.explain("read the text of a flow", err)
 	}
-	root, err := e.members.rootKey(ctx, key)
+	root, err := e.members.rootKey(ctx, e.s.db, key)
 	if err != nil {
 		return nil, e.s.explain("read the text of a flow", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -295,12 +296,6 @@ func TestDue(t *testing.T) {
 		}
 	}
 	mustCommit(t, s, root("running", ""))
-	ids := func(due []journal.Row) (ids []engine.ID) {
-		for _, r := range due {
-			ids = append(ids, r.ID)
-		}
-		return ids
-	}
 	due, next, err = e.Due(t.Context(), now().Add(5*time.Second), 3)
 	want := []engine.ID{"-9", "-8", "-7", "ann-9", "ann-8", "ann-7"}
 	if diff := cmp.Diff(want, ids(due)); diff != "" || err != nil {
@@ -399,5 +394,29 @@ func TestTakeEngine(t *testing.T) {
 		runs(true)
 		release()
 		runs(false)
+	}
+}
+
+// TestLoadAtOnce reads many executions at the same time with a store that has read
+// none yet: no read may wait for another to end.
+func TestLoadAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	change := root("a", "")
+	change.Lines = []journal.Line{line(1, 1, "x")}
+	mustCommit(t, open(t, dir), change)
+	for range 20 {
+		s := open(t, dir)
+		var reading sync.WaitGroup
+		for range 40 {
+			reading.Go(func() {
+				_, err := s.Executions().Load(t.Context(), "a")
+				_, errLines := s.Executions().Lines(t.Context(), "a", 0, 10)
+				if err := errors.Join(err, errLines); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		reading.Wait()
 	}
 }

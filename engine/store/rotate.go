@@ -149,8 +149,8 @@ func (t sealedTable) reencrypt(ctx context.Context, tx *sql.Tx, old, next *keys)
 	return nil
 }
 
-func rowIDs(ctx context.Context, tx *sql.Tx, query string) ([]int64, error) {
-	rows, err := tx.QueryContext(ctx, query)
+func rowIDs(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]int64, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

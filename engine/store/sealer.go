@@ -148,7 +148,7 @@ func (m *members) read(ctx context.Context, id engine.ID) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := m.rootKey(ctx, key)
+	root, err := m.rootKey(ctx, m.s.db, key)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (m *members) create(ctx context.Context, id, tree engine.ID, parent engine.
 	if err != nil {
 		return nil, err
 	}
-	root, err := m.rootKey(ctx, key)
+	root, err := m.rootKey(ctx, m.s.db, key)
 	if err != nil {
 		return nil, err
 	}
@@ -211,8 +211,14 @@ func (m *members) unpin(id engine.ID, pinned *member, forget bool) {
 	}
 }
 
+// asker is the store's file, or a transaction on it. Who has a transaction must
+// ask that: all connections may be taken by others that do the same.
+type asker interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // rootKey gives a journal key.
-func (m *members) rootKey(ctx context.Context, id int64) (*rootKey, error) {
+func (m *members) rootKey(ctx context.Context, from asker, id int64) (*rootKey, error) {
 	m.mu.Lock()
 	found := m.roots[id]
 	m.mu.Unlock()
@@ -220,7 +226,7 @@ func (m *members) rootKey(ctx context.Context, id int64) (*rootKey, error) {
 		return found, nil
 	}
 	var sealed, keyset []byte
-	if err := m.s.db.QueryRowContext(ctx, selectJournalKey, id).Scan(&sealed, &keyset); err != nil {
+	if err := from.QueryRowContext(ctx, selectJournalKey, id).Scan(&sealed, &keyset); err != nil {
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, fail(engine.Permanent, "restore the store from a backup", "journal key %d is missing", id)
 		}

@@ -84,7 +84,7 @@ func (e *Executions) set(s *session, c *sealedChange, lock heldLock) error {
 		call.Observed.Error = refusal(`the lock of setting %q was lost: its lease ended, and another execution has had it since`, call.Name)
 		return nil
 	}
-	root, err := e.members.rootKey(context.Background(), c.member.key)
+	root, err := e.members.rootKey(context.Background(), e.s.db, c.member.key)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (e *Executions) settingValue(s *session, owner, name string) (value any, er
 }
 
 func (e *Executions) openSetting(ctx context.Context, owner, name string, key int64, body []byte) (any, error) {
-	root, err := e.members.rootKey(ctx, key)
+	root, err := e.members.rootKey(ctx, e.s.db, key)
 	if err != nil {
 		return nil, err
 	}

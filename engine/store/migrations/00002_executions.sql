@@ -22,7 +22,8 @@ CREATE TABLE execution (
     kind    TEXT NOT NULL,    -- of its error; empty if there is none
     key     INTEGER NOT NULL  -- the journal key of its tree
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX execution_list ON execution (owner, created);
+CREATE INDEX execution_roots ON execution (owner, created, name) WHERE parent = '';
+CREATE INDEX execution_children ON execution (owner, created, name) WHERE parent <> '';
 CREATE INDEX execution_open ON execution (status, owner, created) WHERE status <> 'succeeded';
 CREATE INDEX execution_tree ON execution (root) WHERE parent <> '';
 CREATE INDEX execution_due ON execution (owner, wake) WHERE wake IS NOT NULL;
