@@ -76,6 +76,25 @@ func (r *appRole) currentSecretID(ctx context.Context, api *vault.Client) (secre
 	return secretID, nil
 }
 
+// UnwrapSecretID gives the secret id behind a wrapping token, which is used up, for
+// somebody who keeps it from then on; keeping it encrypted is for him to see to. The
+// configuration's Auth is that of the role. The error is as that of ReadSecret.
+func (c *Client) UnwrapSecretID(ctx context.Context, token secret.Value) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	r := newAppRole(c.config)
+	r.file = nil
+	text := strings.TrimSpace(token.Reveal())
+	if _, err := r.inspect(ctx, c.loginAPI, text); err != nil {
+		return "", c.explainLogin(err)
+	}
+	secretID, err := r.unwrap(ctx, c.loginAPI, text)
+	if err != nil {
+		return "", c.explainLogin(err)
+	}
+	return secretID.Reveal(), nil
+}
+
 // wrapping is what Vault tells of a wrapping token that was not used yet.
 type wrapping struct {
 	path string // where it was made
@@ -138,26 +157,35 @@ func (r *appRole) wrappingRefused(err error, token string) error {
 	}
 	e := &secret.ReadError{
 		Reason: secret.LoginFailed,
-		Detail: fmt.Sprintf("vault does not accept the wrapping token in %s: it was used already, or has expired", r.file.path),
-		Hint: "a wrapping token can be used once, so each start of this program needs a new one in the file; " +
-			"if nothing of yours used this one, somebody else may have unwrapped it: destroy the secret id behind it, and find out who",
-		Err: errWrapping,
+		Detail: "vault does not accept " + r.wrappingToken() + ": it was used already, or has expired",
+		Hint:   "if nothing of yours used it, somebody else may have unwrapped it: destroy the secret id behind it, and find out who",
+		Err:    errWrapping,
+	}
+	if r.file != nil {
+		e.Hint = "each start of this program needs a new wrapping token in the file; " + e.Hint
 	}
 	if token == r.tried {
 		e.Detail += "; this program tried to use it, and got no answer"
 	}
 	if isUUID(token) {
-		e.Detail = r.file.path + " holds no wrapping token, but what looks like a secret id that is not wrapped"
-		e.Hint = "leave out secret_id_wrapped, or put a wrapping token there: vault write -wrap-ttl=10m -f auth/" + r.mount + "/role/ROLE/secret-id"
+		e.Detail = r.wrappingToken() + " looks like a secret id that is not wrapped"
+		e.Hint = "leave out secret_id_wrapped (--wrapped), or have one made: vault write -wrap-ttl=10m -f auth/" + r.mount + "/role/ROLE/secret-id"
 	}
 	return e
+}
+
+func (r *appRole) wrappingToken() string {
+	if r.file == nil {
+		return "the wrapping token"
+	}
+	return "the wrapping token in " + r.file.path
 }
 
 // exchanged is about a wrapping token that is not what it should be.
 func (r *appRole) exchanged(what string) error {
 	return &secret.ReadError{
 		Reason: secret.LoginFailed,
-		Detail: "the wrapping token in " + r.file.path + " " + what,
+		Detail: r.wrappingToken() + " " + what,
 		Hint:   "somebody may have put it in the place of the right one: do not use it, destroy the secret id that was meant, and find out who",
 		Err:    errWrapping,
 	}

@@ -99,7 +99,7 @@ func TestWrappedSecretID(t *testing.T) {
 
 	// After a restart of the program, the token is one that was used.
 	_, err = newClient(t, config).ReadSecret(t.Context(), ref)
-	wantFailure(t, err, secret.LoginFailed, "it was used already, or has expired\na wrapping token can be used once", token, second)
+	wantFailure(t, err, secret.LoginFailed, "it was used already, or has expired\neach start of this program needs a new wrapping token in the file", token, second)
 	_, _, err = stagesOf(t, config, "")
 	wantFailure(t, err, secret.LoginFailed, "somebody else may have unwrapped it", token, second)
 }
@@ -116,7 +116,7 @@ func TestWrappingTokenIsOfNoUse(t *testing.T) {
 		"no such":      {"hvs." + canary, "it was used already, or has expired"},
 		"exchanged":    {exchanged, `was made at "sys/wrapping/wrap" and not at auth/` + role.Mount + "/role/ROLE/secret-id"},
 		"of another":   {foreign, `was made at "auth/` + other.Mount + `/role/weir/secret-id" and not at`},
-		"not wrapped":  {role.SecretID, "holds no wrapping token, but what looks like a secret id that is not wrapped"},
+		"not wrapped":  {role.SecretID, "looks like a secret id that is not wrapped"},
 		"no token":     {"two words", "white space"},
 		"a long token": {server.Token(t, servers.TokenConfig{}), "it was used already, or has expired"},
 	}

@@ -12,19 +12,23 @@ import (
 
 // FromEnvironment gives the configuration that Vault's own command line would use:
 // VAULT_ADDR (or VAULT_AGENT_ADDR), VAULT_NAMESPACE, VAULT_CACERT,
-// VAULT_CACERT_BYTES, VAULT_CAPATH, VAULT_TLS_SERVER_NAME, VAULT_CLIENT_TIMEOUT,
-// and VAULT_TOKEN or else the file .vault-token in the home directory. An address
+// VAULT_CACERT_BYTES, VAULT_CAPATH, VAULT_TLS_SERVER_NAME, VAULT_CLIENT_CERT,
+// VAULT_CLIENT_KEY, VAULT_CLIENT_TIMEOUT, and VAULT_TOKEN or else the file .vault-token in the home directory. An address
 // that is not set is https://127.0.0.1:8200.
 //
-// VAULT_SKIP_VERIFY is not honoured, nor are client certificates, proxies, rate
-// limits or retries set by VAULT_* variables.
+// VAULT_SKIP_VERIFY is not honoured, nor are proxies, rate limits or retries set by
+// VAULT_* variables.
 func FromEnvironment(getenv func(string) string, home string) (Config, error) {
 	config := Config{
 		Name:          DefaultName,
 		Address:       "https://127.0.0.1:8200",
 		Namespace:     getenv("VAULT_NAMESPACE"),
 		TLSServerName: getenv("VAULT_TLS_SERVER_NAME"),
-		Auth:          Auth{Method: MethodTokenFile, TokenFile: filepath.Join(home, ".vault-token")},
+
+		ClientCertFile: getenv("VAULT_CLIENT_CERT"),
+		ClientKeyFile:  getenv("VAULT_CLIENT_KEY"),
+
+		Auth: Auth{Method: MethodTokenFile, TokenFile: filepath.Join(home, ".vault-token")},
 	}
 	for _, name := range []string{"VAULT_ADDR", "VAULT_AGENT_ADDR"} {
 		if address := getenv(name); address != "" {

@@ -42,6 +42,10 @@ func TestFromEnvironment(t *testing.T) {
 			},
 			vaultint.Config{Address: "https://vault", Namespace: "team", TLSServerName: "vault.test", CACert: "CA", Timeout: 30 * time.Second, Auth: file},
 		},
+		"certificate": {
+			map[string]string{"VAULT_ADDR": "https://vault", "VAULT_CLIENT_CERT": "weir.pem", "VAULT_CLIENT_KEY": "weir.key"},
+			vaultint.Config{Address: "https://vault", ClientCertFile: "weir.pem", ClientKeyFile: "weir.key", Auth: file},
+		},
 		"agent": {
 			map[string]string{"VAULT_ADDR": "https://vault", "VAULT_AGENT_ADDR": "http://127.0.0.1:8100", "VAULT_CLIENT_TIMEOUT": "1m", "VAULT_CACERT_BYTES": "bytes"},
 			vaultint.Config{Address: "http://127.0.0.1:8100", CACert: "bytes", Timeout: time.Minute, Auth: file},

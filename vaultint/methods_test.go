@@ -1,14 +1,7 @@
 package vaultint_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -42,52 +35,6 @@ func TestUserpass(t *testing.T) {
 	wantFailure(t, err, secret.LoginFailed, "the user name and the password")
 }
 
-// issuer signs tokens for the JWT login of a Vault.
-type issuer struct {
-	mount string
-	key   *ecdsa.PrivateKey
-}
-
-// newIssuer mounts a JWT login with the role "weir" for subjects that begin so.
-func newIssuer(t *testing.T, server *servers.VaultServer, policies ...string) issuer {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mount := "jwt-" + strings.ToLower(rand.Text()[:10])
-	server.Do(t, http.MethodPost, "sys/auth/"+mount, map[string]any{"type": "jwt"})
-	public := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-	server.Do(t, http.MethodPost, "auth/"+mount+"/config", map[string]any{"jwt_validation_pubkeys": []string{public}})
-	server.Do(t, http.MethodPost, "auth/"+mount+"/role/weir", map[string]any{
-		"role_type": "jwt", "user_claim": "sub", "bound_audiences": []string{"vault"}, "bound_claims_type": "glob",
-		"bound_claims": map[string]any{"sub": "weir*"}, "token_policies": policies,
-	})
-	return issuer{mount, key}
-}
-
-func (i issuer) sign(t *testing.T, subject string, life time.Duration) string {
-	t.Helper()
-	claims, err := json.Marshal(map[string]any{
-		"iss": "company", "sub": subject, "aud": "vault", "iat": time.Now().Unix(), "exp": time.Now().Add(life).Unix(), "jti": rand.Text(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	encode := base64.RawURLEncoding.EncodeToString
-	text := encode([]byte(`{"alg":"ES256","typ":"JWT"}`)) + "." + encode(claims)
-	sum := sha256.Sum256([]byte(text))
-	r, s, err := ecdsa.Sign(rand.Reader, i.key, sum[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text + "." + encode(append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...))
-}
-
 // The file of a signed token is read again at each login. One that is issued anew is
 // nothing to see to; that of another subject is used at once, and what was kept of the
 // one before is not given to it.
@@ -96,11 +43,11 @@ func TestJWTFile(t *testing.T) {
 	server := servers.Vault(t)
 	mount := server.MountKV(t, 2)
 	server.PutKV(t, mount, "oracle", map[string]any{"user": "scott"})
-	company := newIssuer(t, server, server.Policy(t, mayRead(mount+"/data/*")))
+	company := server.JWTLogin(t, "weir*", server.Policy(t, mayRead(mount+"/data/*")))
 	ref := secret.Ref{Path: mount + "/oracle"}
 	file := filepath.Join(t.TempDir(), "jwt")
 	config, _ := cached(withToken(server, ""))
-	config.Auth = vaultint.Auth{Method: vaultint.MethodJWT, Mount: company.mount, Role: "weir", JWTFile: file}
+	config.Auth = vaultint.Auth{Method: vaultint.MethodJWT, Mount: company.Mount, Role: "weir", JWTFile: file}
 	put := func(text string) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
@@ -110,9 +57,9 @@ func TestJWTFile(t *testing.T) {
 	client := newClient(t, config)
 	_, err := client.ReadSecret(t.Context(), ref)
 	wantFailure(t, err, secret.LoginFailed, "jwt file "+file+": no such file or directory")
-	logins := func() int { return server.Requests(t, "auth/"+company.mount+"/login") }
+	logins := func() int { return server.Requests(t, "auth/"+company.Mount+"/login") }
 	for _, subject := range []string{"weir", "weir", "weir-2", "weir-2"} {
-		put(company.sign(t, subject, time.Hour))
+		put(company.Sign(t, subject, time.Hour))
 		read(t, client, ref)
 	}
 	if got := logins(); got != 2 {
@@ -123,15 +70,15 @@ func TestJWTFile(t *testing.T) {
 	}
 	read(t, client, ref) // it is being replaced
 
-	stranger := company.sign(t, "somebody", time.Hour)
+	stranger := company.Sign(t, "somebody", time.Hour)
 	put(stranger)
 	_, err = client.ReadSecret(t.Context(), ref)
 	wantFailure(t, err, secret.LoginFailed, "whether it accepts the token's issuer, audience and claims", stranger)
-	expired := company.sign(t, "weir", -time.Hour)
+	expired := company.Sign(t, "weir", -time.Hour)
 	put(expired)
 	_, _, err = stagesOf(t, config, ref.Path)
 	wantFailure(t, err, secret.LoginFailed, "vault answered 400: error validating token", expired)
-	put(company.sign(t, "weir", time.Hour))
+	put(company.Sign(t, "weir", time.Hour))
 	said, _, err := stagesOf(t, config, ref.Path)
 	if err != nil || !strings.Contains(said["login"].Detail, "remaining life of the token: 1h0m0s") {
 		t.Errorf("got %+v and %v", said["login"], err)

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/schema"
@@ -23,43 +23,6 @@ type secretSource struct {
 	vault  vaultint.Config // if file is empty
 }
 
-// secretSourceFields describes a Vault configuration as files and the store hold it.
-func secretSourceFields() schema.Object {
-	text := func(name, doc string) schema.Field {
-		return schema.Field{Name: name, Type: schema.String, Public: true, Doc: doc}
-	}
-	token := schema.Field{Name: "token", Type: schema.String, Sensitive: true, Doc: "The token, for auth token."}
-	secretID := schema.Field{Name: "secret_id", Type: schema.String, Sensitive: true, Doc: "The secret id, for auth approle."}
-	password := schema.Field{Name: "password", Type: schema.String, Sensitive: true, Doc: "The password, for auth userpass."}
-	return schema.Object{
-		Fields: []schema.Field{
-			{Name: "name", Type: schema.String, Required: true, Public: true, Doc: `What references call it; "default" unless they say another.`},
-			text("address", "URL of Vault."),
-			text("namespace", "Namespace where secrets are read."),
-			text("login_namespace", "Namespace of the login; the same as namespace unless given."),
-			text("ca_cert", "PEM text of the authorities to trust; the system's unless given."),
-			text("tls_server_name", "Name to expect in the server's certificate."),
-			{Name: "timeout", Type: schema.Duration, Doc: "Bound of one read; 10s unless given."},
-			{Name: "cache_ttl", Type: schema.Duration, Doc: "For how long a secret is kept; 30s unless given, 0 for not at all."},
-			{Name: "tolerate", Type: schema.Duration, Doc: "How old a secret may be in an outage; unless given, an outage is an error."},
-			{Name: "rate_limit", Type: schema.Number, Doc: "How many reads a second may go to Vault; 100 unless given, 0 for no limit."},
-			{Name: "auth", Type: schema.String, Public: true, Enum: []string{"token", "token_file", "approle", "userpass", "kubernetes", "jwt"}, Doc: "How to log in."},
-			text("auth_mount", "Path of the login below auth/; the method's name unless given."),
-			token,
-			text("token_file", "File with the token, for auth token_file."),
-			text("role_id", "Role id, for auth approle."),
-			secretID,
-			text("username", "User name, for auth userpass."),
-			password,
-			text("role", "Role, for auth kubernetes and jwt."),
-			text("jwt_file", "File of the signed token, for auth kubernetes (the pod's own unless given) and jwt."),
-			{Name: "mounts", Type: schema.Map, Elem: schema.Int, Doc: "KV version, 1 or 2, of each mount; found unless given."},
-			text("file", "File of secrets that stands in for a Vault in development."),
-		},
-		Conflicts: [][]string{{"file", "address"}},
-	}
-}
-
 // decodeSecretSource reads one Vault configuration.
 func decodeSecretSource(node schema.Node, origin string) (secretSource, error) {
 	given := map[string]schema.Input{}
@@ -73,40 +36,12 @@ func decodeSecretSource(node schema.Node, origin string) (secretSource, error) {
 	if len(problems) > 0 {
 		return secretSource{}, problemsError(problems)
 	}
-	source := secretSource{name: in.String("name"), origin: origin, file: in.String("file")}
-	if source.file != "" {
-		return source, nil
+	source := secretSource{origin: origin}
+	for _, setting := range source.settings() {
+		setting.take(in)
 	}
-	mounts := map[string]int{}
-	for path, version := range in.Map("mounts") {
-		number, _ := version.(int64)
-		mounts[path] = int(number)
-	}
-	source.vault = vaultint.Config{
-		Name: source.name, Address: in.String("address"),
-		Namespace: in.String("namespace"), LoginNamespace: in.String("login_namespace"),
-		CACert: in.String("ca_cert"), TLSServerName: in.String("tls_server_name"),
-		Timeout: in.Duration("timeout"), Mounts: mounts,
-		Tolerate: in.Duration("tolerate"),
-		CacheTTL: noneIfZero(in, "cache_ttl", in.Duration("cache_ttl")), RateLimit: noneIfZero(in, "rate_limit", in.Number("rate_limit")),
-		Auth: vaultint.Auth{
-			Method: vaultint.Method(in.String("auth")), Mount: in.String("auth_mount"),
-			Token: in.Secret("token"), TokenFile: in.String("token_file"),
-			RoleID: in.String("role_id"), SecretID: in.Secret("secret_id"),
-			Username: in.String("username"), Password: in.Secret("password"),
-			Role: in.String("role"), JWTFile: in.String("jwt_file"),
-		},
-	}
+	source.vault.Name = source.name
 	return source, nil
-}
-
-// noneIfZero gives a number as vaultint wants it, where 0 stands for a default and a
-// negative one for none.
-func noneIfZero[N time.Duration | float64](in schema.Inputs, name string, number N) N {
-	if in.Has(name) && number == 0 {
-		return -1
-	}
-	return number
 }
 
 // secretSources gives every configured source of secrets, by precedence: those of
@@ -133,6 +68,9 @@ func (a *app) secretSources(ctx context.Context) ([]secretSource, error) {
 		}
 		found = append(found, secretSource{name: vaultint.DefaultName, origin: "environment", vault: config})
 	}
+	for i := range found {
+		found[i].vault.Log = slog.New(warnings{a})
+	}
 	seen := map[string]bool{}
 	return slices.DeleteFunc(found, func(s secretSource) bool {
 		hidden := seen[s.name]
@@ -140,6 +78,29 @@ func (a *app) secretSources(ctx context.Context) ([]secretSource, error) {
 		return hidden
 	}), nil
 }
+
+// warnings tells the user what a log warns of.
+type warnings struct{ app *app }
+
+// Enabled implements slog.Handler.
+func (w warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+// Handle implements slog.Handler.
+func (w warnings) Handle(_ context.Context, record slog.Record) error {
+	text := record.Message
+	record.Attrs(func(attr slog.Attr) bool {
+		text += fmt.Sprintf(" (%s %s)", attr.Key, attr.Value)
+		return true
+	})
+	w.app.say("warning: %s", text)
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (w warnings) WithAttrs([]slog.Attr) slog.Handler { return w }
+
+// WithGroup implements slog.Handler.
+func (w warnings) WithGroup(string) slog.Handler { return w }
 
 func (a *app) secretSourcesFromFile() ([]secretSource, error) {
 	file := firstOf(a.flags.vaultFile, a.getenv("WEIR_VAULT_FILE"))

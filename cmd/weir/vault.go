@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weir-engine/weir/connections/schema"
-	"github.com/weir-engine/weir/connections/secret"
 	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/vaultint"
 )
@@ -63,55 +61,11 @@ func (a *app) completeVaults(cmd *cobra.Command, args []string, _ string) ([]str
 // tree gives the configuration as a file of Vault configurations holds it, its
 // secrets masked.
 func (s secretSource) tree() map[string]any {
-	tree := map[string]any{"name": s.name}
-	if s.file != "" {
-		tree["file"] = s.file
-		return tree
-	}
-	put := func(key, text string) {
-		if text != "" {
-			tree[key] = text
+	tree := map[string]any{}
+	for _, setting := range s.settings() {
+		if value := setting.shown(); value != nil {
+			tree[setting.Name] = value
 		}
-	}
-	auth := s.vault.Auth
-	put("address", s.vault.Address)
-	put("namespace", s.vault.Namespace)
-	put("login_namespace", s.vault.LoginNamespace)
-	put("ca_cert", s.vault.CACert)
-	put("tls_server_name", s.vault.TLSServerName)
-	put("auth", string(auth.Method))
-	put("auth_mount", auth.Mount)
-	put("token_file", auth.TokenFile)
-	put("role_id", auth.RoleID)
-	put("username", auth.Username)
-	put("role", auth.Role)
-	put("jwt_file", auth.JWTFile)
-	putDuration := func(key string, d time.Duration) {
-		if d != 0 {
-			tree[key] = max(d, 0).String()
-		}
-	}
-	putDuration("timeout", s.vault.Timeout)
-	putDuration("cache_ttl", s.vault.CacheTTL) // below 0, for none, is shown as it was given
-	putDuration("tolerate", s.vault.Tolerate)
-	if s.vault.RateLimit != 0 {
-		tree["rate_limit"] = max(s.vault.RateLimit, 0)
-	}
-	if !auth.Token.IsZero() {
-		tree["token"] = secret.Mask
-	}
-	if !auth.SecretID.IsZero() {
-		tree["secret_id"] = secret.Mask
-	}
-	if !auth.Password.IsZero() {
-		tree["password"] = secret.Mask
-	}
-	if len(s.vault.Mounts) > 0 {
-		mounts := map[string]any{}
-		for path, version := range s.vault.Mounts {
-			mounts[path] = version
-		}
-		tree["mounts"] = mounts
 	}
 	return tree
 }

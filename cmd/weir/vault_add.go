@@ -5,121 +5,185 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/schema"
+	"github.com/weir-engine/weir/connections/secret"
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/dispatch"
 	"github.com/weir-engine/weir/vaultint"
 )
 
-// vaultFlags are the parts of a Vault configuration as flags give them.
-type vaultFlags struct {
-	address, namespace, loginNamespace, caCertFile, tlsServerName string
-	auth, mount, tokenFile, roleID, secretIDFile, file            string
-	kv                                                            []string
-	timeout                                                       time.Duration
-	cacheTTL, rateLimit, tolerate                                 string
-	username, passwordFile, role, jwtFile                         string
-	replace                                                       bool
-}
-
 func newVaultAdd(a *app) *cobra.Command {
-	var given vaultFlags
 	cmd := &cobra.Command{
 		Use:   "add NAME --address URL [--auth METHOD ...] | add NAME --file FILE",
 		Short: "Store the configuration of a Vault, encrypted",
-		Long: `Store how to reach a Vault and log in to it. Tokens and secret ids are never taken from the command
+		Long: `Store how to reach a Vault and log in to it. Tokens, secret ids and keys are never taken from the command
 line, where others can read them: they come from a file, from stdin ("-"), or weir asks.
 
-  --auth token       a token, read now from --token-file, or asked for; it is stored encrypted
+  --auth token       a token, read now from --token-file, or asked for
   --auth token_file  the file of --token-file is read at each use, as an agent renews it
   --auth approle     --role-id, and a secret id, read now from --secret-id-file, or asked for
   --auth userpass    --username, and a password, read now from --password-file, or asked for
   --auth kubernetes  --role; the pod's own token, or that of --jwt-file, is read at each login
   --auth jwt         the file of --jwt-file is read at each login; --role unless the mount has a default
+  --auth cert        --client-cert-file and --client-key-file, read now; --role unless any that fits will do
+
+What is read now is stored encrypted. With --reread, the files of token, secret id, client certificate and key
+are read again whenever they are needed instead, so that whoever renews them has nothing else to do.
+
+With --wrapped, the file of the secret id holds a wrapping token, which is unwrapped now, and the secret id is
+stored. With --reread too, nothing is stored, and each start of weir needs a new wrapping token in the file.
 
 With --file, a YAML file of secrets stands in for a Vault in development.`,
 		Example: `  weir vault add default --address https://vault.example.com:8200 --auth token_file --token-file ~/.vault-token
   weir vault add team --address https://vault.example.com:8200 --role-id weir --secret-id-file secret-id`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			tree, err := a.vaultTree(cmd.Context(), args[0], given)
+			given := vaultFlags{cmd}
+			added, err := a.newVaultConfig(cmd.Context(), args[0], given)
 			if err != nil {
 				return err
 			}
-			return a.addVault(cmd.Context(), args[0], tree, given.replace)
+			return a.addVault(cmd.Context(), args[0], added, given.is("replace"))
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&given.address, "address", "", "URL of the Vault")
-	flags.StringVar(&given.namespace, "namespace", "", "namespace where secrets are read")
-	flags.StringVar(&given.loginNamespace, "login-namespace", "", "namespace of the login, if it is another")
-	flags.StringVar(&given.caCertFile, "ca-cert-file", "", "PEM file of the authorities to trust; it is read now")
-	flags.StringVar(&given.tlsServerName, "tls-server-name", "", "name to expect in the server's certificate")
-	flags.DurationVar(&given.timeout, "timeout", 0, "bound of one read (10s)")
-	flags.StringVar(&given.cacheTTL, "cache-ttl", "", "for how long a secret is kept, 0 for not at all (30s)")
-	flags.StringVar(&given.tolerate, "tolerate", "", "how old a secret may be in an outage, such as 10m; without it, an outage is an error")
-	flags.StringVar(&given.rateLimit, "rate-limit", "", "how many reads a second may go to the Vault, 0 for no limit (100)")
-	flags.StringVar(&given.auth, "auth", "", "token, token_file, approle, userpass, kubernetes or jwt; by default what the other flags suggest")
-	flags.StringVar(&given.mount, "mount", "", "path of the login below auth/, if it is not the method's name")
-	flags.StringVar(&given.tokenFile, "token-file", "", "file of the token")
-	flags.StringVar(&given.roleID, "role-id", "", "role id, for approle")
-	flags.StringVar(&given.secretIDFile, "secret-id-file", "", "file of the secret id, for approle; none for a role without one")
-	flags.StringVar(&given.username, "username", "", "user name, for userpass")
-	flags.StringVar(&given.passwordFile, "password-file", "", "file of the password, for userpass")
-	flags.StringVar(&given.role, "role", "", "role, for kubernetes and jwt")
-	flags.StringVar(&given.jwtFile, "jwt-file", "", "file of the signed token, for kubernetes and jwt")
-	flags.StringArrayVar(&given.kv, "kv", nil, "KV version of a mount, mount=1 or mount=2, if it cannot be found out; repeatable")
-	flags.StringVar(&given.file, "file", "", "file of secrets, in place of a Vault")
-	flags.BoolVar(&given.replace, "replace", false, "replace a configuration of the same name")
+	flags.SortFlags = false
+	for _, setting := range new(secretSource).settings() {
+		switch setting.at.(type) {
+		case *bool:
+			flags.Bool(setting.flag, false, setting.usage())
+		case *map[string]int:
+			flags.StringArray(setting.flag, nil, setting.usage()+": MOUNT=1 or MOUNT=2; repeatable")
+		default:
+			if setting.flag != "" {
+				flags.String(setting.flag, "", setting.usage())
+			}
+		}
+	}
+	flags.Bool("reread", false, "read these files again when they are needed, and store nothing of them")
+	flags.Bool("replace", false, "replace a configuration of the same name")
 	cmd.MarkFlagsMutuallyExclusive("file", "address")
 	return cmd
 }
 
-// vaultTree gives the configuration as it is stored.
-func (a *app) vaultTree(ctx context.Context, name string, given vaultFlags) (map[string]any, error) {
+// vaultFlags are the parts of a Vault configuration as flags give them.
+type vaultFlags struct{ cmd *cobra.Command }
+
+func (f vaultFlags) text(flag string) string {
+	text, _ := f.cmd.Flags().GetString(flag)
+	return text
+}
+
+func (f vaultFlags) is(flag string) bool {
+	set, _ := f.cmd.Flags().GetBool(flag)
+	return set
+}
+
+// method is how to log in: as the flags say or else suggest.
+func (f vaultFlags) method() vaultint.Method {
+	switch method := vaultint.Method(f.text("auth")); {
+	case method != "" && !slices.Contains(vaultint.Methods(), method):
+		return ""
+	case method == vaultint.MethodToken && f.is("reread"):
+		return vaultint.MethodTokenFile
+	case method != "":
+		return method
+	case f.text("role-id") != "":
+		return vaultint.MethodAppRole
+	case f.text("username") != "":
+		return vaultint.MethodUserpass
+	case f.text("token-file") != "" && f.text("token-file") != "-":
+		return vaultint.MethodTokenFile
+	case f.text("client-cert-file") != "" && f.text("token-file") == "":
+		return vaultint.MethodCert
+	}
+	return vaultint.MethodToken
+}
+
+// vaultConfig is a configuration that is to be stored.
+type vaultConfig struct {
+	tree     map[string]any
+	wrapping string // the token behind which its secret id is; empty if it has it
+}
+
+func (a *app) newVaultConfig(ctx context.Context, name string, given vaultFlags) (vaultConfig, error) {
+	config := vaultConfig{tree: map[string]any{"name": name}}
 	if !connections.ValidName(name) {
-		return nil, hintedInvalid("", "name %q: it is 1 to 128 of a-z 0-9 . _ -, starting with a letter or digit", name)
+		return config, hintedInvalid("", "name %q: it is 1 to 128 of a-z 0-9 . _ -, starting with a letter or digit", name)
 	}
-	if given.file != "" {
-		return fileSourceTree(ctx, name, given.file)
+	switch file := given.text("file"); {
+	case file == "" && given.text("address") == "":
+		return config, &usageError{errors.New("give --address, or --file for development")}
+	case file != "":
+		path, err := filepath.Abs(file)
+		config.tree["file"] = path
+		return config, errors.Join(err, checkSecretFile(ctx, path))
 	}
-	if given.address == "" {
-		return nil, &usageError{errors.New("give --address, or --file for development")}
+	method := given.method()
+	if method == "" {
+		return config, &usageError{fmt.Errorf("--auth %q: it is %s", given.text("auth"), vaultint.MethodNames())}
 	}
-	tree := map[string]any{"name": name}
-	put := func(key, text string) {
-		if text != "" {
-			tree[key] = text
+	reread := given.is("reread") || method == vaultint.MethodTokenFile
+	for _, setting := range new(secretSource).settings() {
+		if err := a.putSetting(config.tree, setting, given, reread); err != nil {
+			return config, err
 		}
 	}
-	put("address", given.address)
-	put("namespace", given.namespace)
-	put("login_namespace", given.loginNamespace)
-	put("tls_server_name", given.tlsServerName)
-	put("auth_mount", given.mount)
-	put("role_id", given.roleID)
-	put("username", given.username)
-	put("role", given.role)
-	put("cache_ttl", given.cacheTTL)
-	put("rate_limit", given.rateLimit)
-	put("tolerate", given.tolerate)
-	if given.timeout != 0 {
-		tree["timeout"] = given.timeout.String()
+	config.tree["auth"] = string(method)
+	if err := a.askLogin(ctx, config.tree, method, given); err != nil {
+		return config, err
 	}
-	if given.caCertFile != "" {
-		text, err := readLimited(given.caCertFile, a.in)
-		if err != nil {
-			return nil, err
-		}
-		tree["ca_cert"] = string(text)
+	if secretID, ok := config.tree["secret_id"].(string); ok && given.is("wrapped") {
+		config.wrapping = secretID
+		delete(config.tree, "secret_id")
+		delete(config.tree, "secret_id_wrapped")
 	}
+	return config, nil
+}
+
+// putSetting adds what the flag of a setting gives.
+func (a *app) putSetting(tree map[string]any, setting vaultSetting, given vaultFlags, reread bool) error {
+	if setting.flag == "" || !given.cmd.Flags().Changed(setting.flag) {
+		return nil
+	}
+	text := given.text(setting.flag)
+	_, rereadable := secretSourceFields().Field(setting.Name + "_file")
+	var err error
+	switch _, isSecret := setting.at.(*secret.Value); {
+	case setting.flag == "kv":
+		tree[setting.Name], err = given.mounts()
+	case setting.flag == "wrapped":
+		tree[setting.Name] = given.is("wrapped")
+	case text == "":
+	case setting.from == asTyped:
+		tree[setting.Name] = text
+	case setting.from == asPath:
+		tree[setting.Name], err = filepath.Abs(text)
+	case rereadable && reread && text == "-":
+		err = &usageError{fmt.Errorf("--%s -: stdin cannot be read again", setting.flag)}
+	case rereadable && reread:
+		tree[setting.Name+"_file"], err = filepath.Abs(text)
+	case isSecret && setting.Name != "client_cert": // which is shown to everybody
+		tree[setting.Name], err = a.readSecretFile(text)
+	default:
+		var held []byte
+		held, err = readLimited(text, a.in)
+		tree[setting.Name] = string(held)
+	}
+	return err
+}
+
+// mounts gives the KV versions of mounts.
+func (f vaultFlags) mounts() (map[string]any, error) {
+	pairs, err := f.cmd.Flags().GetStringArray("kv")
 	mounts := map[string]any{}
-	for _, pair := range given.kv {
+	for _, pair := range pairs {
 		path, version, err := keyValue("--kv", pair)
 		if err != nil {
 			return nil, err
@@ -130,83 +194,52 @@ func (a *app) vaultTree(ctx context.Context, name string, given vaultFlags) (map
 		}
 		mounts[path] = number
 	}
-	if len(mounts) > 0 {
-		tree["mounts"] = mounts
-	}
-	return tree, a.putLogin(ctx, tree, given)
+	return mounts, err
 }
 
-func fileSourceTree(ctx context.Context, name, file string) (map[string]any, error) {
-	path, err := filepath.Abs(file)
-	if err != nil {
-		return nil, err
+// askLogin asks for the secret of a login that was not given.
+func (a *app) askLogin(ctx context.Context, tree map[string]any, method vaultint.Method, given vaultFlags) (err error) {
+	needs := func(flag string) error {
+		if given.text(flag) != "" {
+			return nil
+		}
+		return &usageError{fmt.Errorf("--auth %s needs --%s", method, flag)}
 	}
-	if err := checkSecretFile(ctx, path); err != nil {
-		return nil, err
+	ask := func(key, what, flag string) error {
+		if given.text(flag) != "" {
+			return nil
+		}
+		tree[key], err = a.askSecret(ctx, what, "give --"+flag+" FILE, or - for stdin")
+		return err
 	}
-	return map[string]any{"name": name, "file": path}, nil
-}
-
-// putLogin adds how to log in, with the secrets for it.
-func (a *app) putLogin(ctx context.Context, tree map[string]any, given vaultFlags) (err error) {
-	method := vaultint.Method(given.auth)
-	switch {
-	case method != "":
-	case given.roleID != "":
-		method = vaultint.MethodAppRole
-	case given.username != "":
-		method = vaultint.MethodUserpass
-	case given.tokenFile != "" && given.tokenFile != "-":
-		method = vaultint.MethodTokenFile
-	default:
-		method = vaultint.MethodToken
-	}
-	tree["auth"] = string(method)
 	switch method {
 	case vaultint.MethodToken:
-		tree["token"], err = a.secretFrom(ctx, given.tokenFile, "token", "give --token-file FILE, or - for stdin")
+		return ask("token", "token", "token-file")
 	case vaultint.MethodTokenFile:
-		if given.tokenFile == "" {
-			return &usageError{errors.New("--auth token_file needs --token-file")}
-		}
-		tree["token_file"], err = filepath.Abs(given.tokenFile)
-	case vaultint.MethodAppRole:
-		if given.roleID == "" {
-			return &usageError{errors.New("--auth approle needs --role-id")}
-		}
-		if given.secretIDFile != "" || a.interactive() {
-			tree["secret_id"], err = a.secretFrom(ctx, given.secretIDFile, "secret id", "give --secret-id-file FILE, or - for stdin")
-		}
+		return needs("token-file")
 	case vaultint.MethodUserpass:
-		if given.username == "" {
-			return &usageError{errors.New("--auth userpass needs --username")}
+		if err := needs("username"); err != nil {
+			return err
 		}
-		tree["password"], err = a.secretFrom(ctx, given.passwordFile, "password", "give --password-file FILE, or - for stdin")
-	case vaultint.MethodKubernetes, vaultint.MethodJWT:
-		if given.jwtFile != "" {
-			tree["jwt_file"], err = filepath.Abs(given.jwtFile)
+		return ask("password", "password", "password-file")
+	case vaultint.MethodAppRole:
+		what := "secret id"
+		if given.is("wrapped") {
+			what = "wrapping token"
 		}
-	default:
-		return &usageError{fmt.Errorf("--auth %q: it is token, token_file, approle, userpass, kubernetes or jwt", given.auth)}
+		if err := needs("role-id"); err != nil || !a.interactive() && !given.is("wrapped") {
+			return err // there are roles without a secret id
+		}
+		return ask("secret_id", what, "secret-id-file")
+	case vaultint.MethodCert:
+		return errors.Join(needs("client-cert-file"), needs("client-key-file"))
 	}
-	return err
-}
-
-// secretFrom reads a secret from a file, or asks for it.
-func (a *app) secretFrom(ctx context.Context, file, what, instead string) (string, error) {
-	if file != "" {
-		return a.readSecretFile(file)
-	}
-	return a.askSecret(ctx, what, instead)
+	return nil
 }
 
 // addVault checks and stores a configuration.
-func (a *app) addVault(ctx context.Context, name string, tree map[string]any, replace bool) error {
-	text, err := schema.Encode(tree)
-	if err != nil {
-		return err
-	}
-	node, err := schema.NodeOf(tree)
+func (a *app) addVault(ctx context.Context, name string, added vaultConfig, replace bool) error {
+	node, err := schema.NodeOf(added.tree)
 	if err != nil {
 		return err
 	}
@@ -214,30 +247,37 @@ func (a *app) addVault(ctx context.Context, name string, tree map[string]any, re
 	if err != nil {
 		return err
 	}
-	if source.file == "" {
-		client, err := vaultint.New(source.vault)
-		if err != nil {
-			return &engine.Error{Kind: engine.Invalid, Message: err.Error()}
-		}
-		client.Close()
-	}
 	store, err := a.store(ctx)
 	if err != nil {
 		return err
 	}
 	documents := store.Documents(vaultDocuments)
-	if replace {
-		err = documents.Put(ctx, localOwner, name, string(text))
-	} else {
-		err = documents.Create(ctx, localOwner, name, string(text))
+	exists := &engine.Error{
+		Kind:    engine.Conflict,
+		Message: fmt.Sprintf("Vault configuration %q exists already", name),
+		Hint:    "give --replace to replace it; see: weir vault show " + name,
 	}
+	if _, err := documents.Get(ctx, localOwner, name); err == nil && !replace {
+		return exists
+	}
+	if source.file == "" {
+		// Last of all, because a wrapping token can be used once.
+		if err := added.complete(ctx, source.vault); err != nil {
+			return err
+		}
+	}
+	text, err := schema.Encode(added.tree)
+	if err != nil {
+		return err
+	}
+	write := documents.Create
+	if replace {
+		write = documents.Put
+	}
+	err = write(ctx, localOwner, name, string(text))
 	var failure *engine.Error
 	if errors.As(err, &failure) && failure.Kind == engine.Conflict {
-		return &engine.Error{
-			Kind:    engine.Conflict,
-			Message: fmt.Sprintf("Vault configuration %q exists already", name),
-			Hint:    "give --replace to replace it; see: weir vault show " + name,
-		}
+		return exists
 	}
 	if err != nil {
 		return err
@@ -247,4 +287,22 @@ func (a *app) addVault(ctx context.Context, name string, tree map[string]any, re
 	}
 	a.say("try it: weir vault test %s --path secret/...", name)
 	return a.print(map[string]any{"name": name, "result": "stored"}, func(t *table) { t.row("stored", name) })
+}
+
+// complete checks the configuration, and unwraps its secret id if need be.
+func (c vaultConfig) complete(ctx context.Context, config vaultint.Config) error {
+	client, err := vaultint.New(config)
+	if err != nil {
+		return &engine.Error{Kind: engine.Invalid, Message: err.Error()}
+	}
+	defer client.Close()
+	if c.wrapping == "" {
+		return nil
+	}
+	c.tree["secret_id"], err = client.UnwrapSecretID(ctx, secret.New(c.wrapping))
+	var read *secret.ReadError
+	if errors.As(err, &read) {
+		return &engine.Error{Kind: dispatch.KindOf(err), Message: fmt.Sprintf("unwrap the secret id: %s: %s", read.Reason, read.Detail), Hint: read.Hint}
+	}
+	return err
 }

@@ -55,7 +55,12 @@ func (s secretSource) try(ctx context.Context, path string, report *stages) erro
 	}
 	defer client.Close()
 	return client.Test(ctx, path, func(stage vaultint.Stage) {
-		report.add(stage.Name, stage.Detail, stage.Took, stage.Err)
+		why := stage.Err
+		var read *secret.ReadError
+		if errors.As(why, &read) {
+			why = fmt.Errorf("%s: %s", read.Reason, read.Detail)
+		}
+		report.add(stage.Name, stage.Detail, stage.Took, why)
 	})
 }
 

@@ -1,6 +1,13 @@
 package servers
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -121,6 +128,54 @@ func (s *VaultServer) CertLogin(tb testing.TB, authority *Authority, settings ma
 	}
 	s.Do(tb, http.MethodPost, "auth/"+mount+"/certs/weir", body)
 	return mount
+}
+
+// JWTLogin is a login by signed tokens, and who signs them.
+type JWTLogin struct {
+	Mount string // path of the login below auth/; its role is "weir"
+	key   *ecdsa.PrivateKey
+}
+
+// JWTLogin mounts a login of its own, with the role "weir" for subjects that match a
+// pattern such as "weir*".
+func (s *VaultServer) JWTLogin(tb testing.TB, subjects string, policies ...string) JWTLogin {
+	tb.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	login := JWTLogin{uniqueName("jwt"), key}
+	s.Do(tb, http.MethodPost, "sys/auth/"+login.Mount, map[string]any{"type": "jwt"})
+	s.Do(tb, http.MethodPost, "auth/"+login.Mount+"/config", map[string]any{"jwt_validation_pubkeys": []string{asPEM("PUBLIC KEY", der)}})
+	s.Do(tb, http.MethodPost, "auth/"+login.Mount+"/role/weir", map[string]any{
+		"role_type": "jwt", "user_claim": "sub", "bound_audiences": []string{"vault"}, "bound_claims_type": "glob",
+		"bound_claims": map[string]any{"sub": subjects}, "token_policies": policies,
+	})
+	return login
+}
+
+// Sign issues a token. No two are alike.
+func (l JWTLogin) Sign(tb testing.TB, subject string, life time.Duration) string {
+	tb.Helper()
+	now := time.Now()
+	claims, err := json.Marshal(map[string]any{
+		"iss": "company", "sub": subject, "aud": "vault", "iat": now.Unix(), "exp": now.Add(life).Unix(), "jti": rand.Text(),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	text := encode([]byte(`{"alg":"ES256","typ":"JWT"}`)) + "." + encode(claims)
+	sum := sha256.Sum256([]byte(text))
+	r, s, err := ecdsa.Sign(rand.Reader, l.key, sum[:])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return text + "." + encode(append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...))
 }
 
 // field gives one text of the data that a request answers with.
