@@ -92,12 +92,12 @@
 //     locked, and unlocking what one has not, are errors.
 //
 // A lock holds back others who lock, and s:set() of other flows raises an error of kind
-// conflict meanwhile; s:get() does not look at it. It is a lease: should the engine be
-// gone for so long that another flow has had the lock since, s:set() says so, with
-// kind conflict, too. A lock belongs to the branch of parallel that took it. The others
-// wait for it as other flows do, and when the branch ends it passes to the one that
-// called parallel. All handles of one name are alike. A name has at most 128 bytes, and
-// a flow holds at most 1,000 locks at a time.
+// conflict meanwhile; s:get() does not look at it. It is a lease: if one has held it for
+// so long that another flow has had it since, s:set() raises that error, too. A lock
+// belongs to the branch of parallel that took it. The other branches wait for it as
+// other flows do, and when the branch ends it passes to the one that called parallel.
+// All handles of one name are alike. A name has at most 128 bytes, and a flow holds at
+// most 1,000 locks at a time.
 //
 // # Values
 //
