@@ -23,7 +23,7 @@ func (r *runtime) askPerson(L *lua.LState) int {
 			`write ask{title = "Deploy to production?", schema = {approve = "boolean"}}`))
 	}
 	c := engine.Call{Kind: engine.CallAsk}
-	var schema lua.LValue = lua.LNil
+	schema := lua.LNil
 	r.readFields(L, t, "ask", map[string]func(lua.LValue){
 		"title":  func(v lua.LValue) { c.Name = r.name(L, v, "ask", "title") },
 		"schema": func(v lua.LValue) { schema = v },
@@ -94,7 +94,7 @@ func (r *runtime) form(L *lua.LState, schema lua.LValue, what string) map[string
 // formField reads what a schema says of one field: a type, or a table.
 func (r *runtime) formField(L *lua.LState, v lua.LValue, what string, order int) map[string]any {
 	field := map[string]any{"type": "string", "required": false, "order": int64(order)}
-	var standard lua.LValue = lua.LNil
+	standard := lua.LNil
 	switch v := v.(type) {
 	case lua.LString:
 		field["type"] = r.fieldType(L, v, what)

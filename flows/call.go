@@ -50,6 +50,13 @@ func (r *runtime) apiFunction(name string) lua.LGFunction {
 		return r.deferFunction
 	case "require":
 		return r.require
+	}
+	return nil
+}
+
+// valueFunction gives the functions that make values.
+func (r *runtime) valueFunction(name string) lua.LGFunction {
+	switch name {
 	case "uuid":
 		return r.uuid
 	case "array":

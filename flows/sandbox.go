@@ -114,6 +114,9 @@ func (r *runtime) global(L *lua.LState, name string) lua.LValue {
 	if f := r.apiFunction(name); f != nil {
 		return r.function(f)
 	}
+	if f := r.valueFunction(name); f != nil {
+		return r.function(f)
+	}
 	switch name {
 	case "coroutine":
 		return r.library(entry{"create", r.coCreate}, entry{"resume", r.coResume}, entry{"running", r.coRunning},
