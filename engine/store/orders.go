@@ -73,7 +73,11 @@ func (e *Executions) Orders(ctx context.Context) ([]journal.Order, error) {
 	var orders []journal.Order
 	var faults []error
 	for _, o := range sealed {
-		order, err := e.openOrder(ctx, o.number, o.id, o.body)
+		m, err := e.members.get(ctx, o.id)
+		var order journal.Order
+		if err == nil {
+			order, err = openOrder(m, o.number, o.id, o.body)
+		}
 		if err != nil {
 			faults = append(faults, err)
 			continue
@@ -83,11 +87,7 @@ func (e *Executions) Orders(ctx context.Context) ([]journal.Order, error) {
 	return orders, e.s.explain("read orders", errors.Join(faults...))
 }
 
-func (e *Executions) openOrder(ctx context.Context, number int64, id engine.ID, body []byte) (journal.Order, error) {
-	m, err := e.members.get(ctx, id)
-	if err != nil {
-		return journal.Order{}, err
-	}
+func openOrder(m *member, number int64, id engine.ID, body []byte) (journal.Order, error) {
 	text, ok := m.open(body, "orders", int(number))
 	if !ok {
 		return journal.Order{}, damaged("order %d for execution %s", number, id)

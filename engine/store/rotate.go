@@ -118,22 +118,27 @@ type sealedTable struct {
 	update string // takes the body and the row id
 }
 
-func (t sealedTable) reencrypt(ctx context.Context, tx *sql.Tx, old, next *keys) error {
-	ids, err := rowIDs(ctx, tx, t.list)
-	if err != nil {
-		return err
-	}
-	var body []byte
+// row gives a ciphertext and its place.
+func (t sealedTable) row(ctx context.Context, tx *sql.Tx, id int64) (body, at []byte, err error) {
 	parts := make([]string, t.parts)
 	targets := []any{&body}
 	for i := range parts {
 		targets = append(targets, &parts[i])
 	}
+	err = tx.QueryRowContext(ctx, t.read, id).Scan(targets...)
+	return body, place(parts...), err
+}
+
+func (t sealedTable) reencrypt(ctx context.Context, tx *sql.Tx, old, next *keys) error {
+	ids, err := rowIDs(ctx, tx, t.list)
+	if err != nil {
+		return err
+	}
 	for _, id := range ids {
-		if err := tx.QueryRowContext(ctx, t.read, id).Scan(targets...); err != nil {
+		body, at, err := t.row(ctx, tx, id)
+		if err != nil {
 			return err
 		}
-		at := place(parts...)
 		text, err := old.open(body, at, string(at))
 		if err != nil {
 			return err

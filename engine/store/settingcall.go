@@ -136,14 +136,14 @@ func (e *Executions) settingValue(s *session, owner, name string) (value any, er
 	if err != nil || body == nil {
 		return nil, err
 	}
-	return e.openSetting(context.Background(), owner, name, key, body)
-}
-
-func (e *Executions) openSetting(ctx context.Context, owner, name string, key int64, body []byte) (any, error) {
-	root, err := e.members.rootKey(ctx, e.s.db, key)
+	root, err := e.members.rootKey(context.Background(), e.s.db, key)
 	if err != nil {
 		return nil, err
 	}
+	return openSetting(root, owner, name, body)
+}
+
+func openSetting(root *rootKey, owner, name string, body []byte) (any, error) {
 	text, ok := root.sealer("setting", owner, name).open(body, "setting", 0)
 	if !ok {
 		return nil, damaged("setting %q", name)
