@@ -31,6 +31,7 @@ type call struct {
 	until        time.Time // of a sleep; of a wait for a lock, zero for one without end
 	retryAt      time.Time // of a wait for a lock
 	waitsForLock bool
+	launched     bool // it asks for a lock now
 	known        bool // that the journal has it as under way was looked at
 }
 

@@ -44,7 +44,8 @@ type flow struct {
 	calls   map[journal.Address]*call
 	order   []*call // outstanding ones, in the order in which they were made
 	steps   map[engine.ID]*call
-	busy    int // steps that run
+	given   map[journal.Address]bool // calls that were given up, whose answers come too late
+	busy    int                      // steps that run
 	doubts  []*call
 	changes outbox
 	ended   *engine.Error // of a flow that failed
@@ -284,6 +285,9 @@ func (f *flow) releaseDead() (any bool) {
 		if l.call.starts() {
 			f.cancelCall(l.call)
 			continue
+		}
+		if l.call.address != (journal.Address{}) {
+			f.given[l.call.address] = true
 		}
 		f.forget(l.call)
 		f.release(l, engine.Reply{}, err)

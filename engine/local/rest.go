@@ -56,7 +56,7 @@ func (f *flow) restingState() (state journal.State, soon bool) {
 			state.Waits = journal.WaitsForAnswer
 		case c.waitsForLock:
 			state.Waits = journal.WaitsForLock(c.Name)
-			if state.Wake.IsZero() || c.retryAt.Before(state.Wake) {
+			if !c.retryAt.IsZero() && (state.Wake.IsZero() || c.retryAt.Before(state.Wake)) {
 				state.Wake = c.retryAt
 			}
 		case c.Kind != engine.CallFlow:

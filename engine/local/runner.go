@@ -71,9 +71,9 @@ type Config struct {
 	// FlowDirs are searched for flows and modules, after the directory of the one
 	// that names them.
 	FlowDirs []string
-	// Flows gives a flow that is in no directory, its file and text; nil means
-	// that there are none. Its error is of kind notfound if there is none of that
-	// name.
+	// Flows gives a flow or module that is in no directory, with its file, see
+	// [StoredFile], and its text; nil means that there are none. Its error is of kind
+	// notfound if there is none of that name.
 	Flows func(ctx context.Context, owner, name string) (file string, text []byte, err error)
 	// FilesDir is where executions that name no files directory get one of their
 	// own. Required with a store.
@@ -215,7 +215,7 @@ func (r *Runner) begin(h journal.History, t *tree, program *flows.Program) {
 	}
 	f := &flow{
 		runner: r, tree: t, row: h.Row, cursor: cursor, begun: cursor.Begun,
-		numbers: map[string]int{}, calls: map[journal.Address]*call{}, steps: map[engine.ID]*call{},
+		numbers: map[string]int{}, calls: map[journal.Address]*call{}, steps: map[engine.ID]*call{}, given: map[journal.Address]bool{},
 		said: h.Ordinal,
 	}
 	f.changes.next, f.changes.lines = cursor.Next(), h.Lines
@@ -374,8 +374,13 @@ func (r *Runner) source(ctx context.Context, owner, from, name string) (file str
 		return file, text, err
 	}
 	file, text, stored := r.config.Flows(ctx, owner, name)
-	if errors.As(stored, &failure) && failure.Kind == engine.NotFound {
-		return "", nil, err
+	var missing *engine.Error
+	if errors.As(stored, &missing) && missing.Kind == engine.NotFound {
+		failure.Message = strings.TrimSuffix(failure.Message, " in ") + ", nor in the store"
+		if failure.Hint == "" {
+			failure.Hint = missing.Hint
+		}
+		return "", nil, failure
 	}
 	return file, text, stored
 }

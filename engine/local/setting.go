@@ -23,10 +23,18 @@ func (f *flow) launchSetting(c *call) {
 	if c.Kind == engine.CallSettingLock && c.Duration > 0 && c.until.IsZero() {
 		c.until = f.runner.now().Add(c.Duration)
 	}
+	if c.Kind == engine.CallSettingLock && f.locks(c) {
+		c.waitsForLock = true
+		if !c.until.IsZero() {
+			f.alarms.at(f, c.until, func() { f.tryLock(c.Name) })
+		}
+		return
+	}
 	setting := &journal.SettingCall{
 		Verb: verbs[c.Kind], Owner: f.tree.owner, Name: c.Name, Value: c.Inputs["value"], Lease: lockLease,
 		Fence: f.fences[c.Name], Observed: &journal.Observed{Address: c.address, Identity: c.identity, At: f.runner.now()},
 	}
+	c.launched = true
 	if f.runner.config.Store == nil {
 		f.runner.settings.carryOut(f.row.ID, setting)
 		if setting.Done {
@@ -38,6 +46,17 @@ func (f *flow) launchSetting(c *call) {
 	}
 	f.changes.settings = append(f.changes.settings, setting)
 	f.flush()
+}
+
+// locks tells whether the flow has the lock that a call of its own asks for, or is
+// about to: to the store all of a flow's branches are one holder.
+func (f *flow) locks(c *call) bool {
+	if _, held := f.fences[c.Name]; held {
+		return true
+	}
+	return slices.ContainsFunc(f.order, func(o *call) bool {
+		return o != c && o.Kind == engine.CallSettingLock && o.Name == c.Name && o.launched && !o.waitsForLock
+	})
 }
 
 // settled takes in that a setting's call was carried out, or that another has the
@@ -54,10 +73,8 @@ func (f *flow) settled(setting *journal.SettingCall) {
 		return
 	}
 	now := f.runner.now()
-	if !c.until.IsZero() && !now.Before(c.until) {
-		f.observe(c, &journal.Observed{Error: &engine.Error{
-			Kind: engine.Timeout, Message: fmt.Sprintf("another execution held the lock for all of %s", c.Duration),
-		}})
+	c.launched = false
+	if f.lockTimedOut(c) {
 		return
 	}
 	c.retryAt = now.Add(lockLease)
@@ -72,13 +89,26 @@ func (f *flow) settled(setting *journal.SettingCall) {
 	f.alarms.at(f, c.retryAt, func() { f.tryLock(c.Name) })
 }
 
+// lockTimedOut ends a wait for a lock whose time is up.
+func (f *flow) lockTimedOut(c *call) bool {
+	if c.until.IsZero() || f.runner.now().Before(c.until) {
+		return false
+	}
+	f.observe(c, &journal.Observed{Error: &engine.Error{
+		Kind: engine.Timeout, Message: fmt.Sprintf("it was locked by another for all of %s", c.Duration),
+	}})
+	return true
+}
+
 // tryLock asks again for a lock that another had.
 func (f *flow) tryLock(name string) {
 	for _, c := range slices.Clone(f.order) {
 		if c.waitsForLock && c.Name == name {
 			c.waitsForLock = false
 			f.leaving = false
-			f.launchSetting(c)
+			if !f.lockTimedOut(c) {
+				f.launchSetting(c)
+			}
 		}
 	}
 }
@@ -95,6 +125,9 @@ func (f *flow) remember(c *call, e *journal.Observed) {
 		f.fences[c.Name] = e.Fence
 	case c.Kind == engine.CallSettingUnlock:
 		delete(f.fences, c.Name)
+		if f.live {
+			f.tryLock(c.Name)
+		}
 	}
 }
 

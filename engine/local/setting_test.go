@@ -45,3 +45,36 @@ func TestNobodyIsAskedWithoutAStore(t *testing.T) {
 	e := newRig(t, nil).end(t, `ask{ title = "Deploy?" }`)
 	wantKind(t, e, engine.Failed, engine.Invalid, "nobody can be asked")
 }
+
+// To the store all branches of a flow are one holder; the lock keeps them apart
+// nevertheless.
+func TestALockKeepsBranchesApart(t *testing.T) {
+	t.Parallel()
+	e := newRig(t, nil).end(t, `
+		local s = setting("n")
+		local inside, most = 0, 0
+		local function count()
+			s:lock()
+			inside = inside + 1
+			most = math.max(most, inside)
+			sleep(0.001)
+			s:set((s:get() or 0) + 1)
+			inside = inside - 1
+			s:unlock()
+		end
+		parallel(count, count, count, count)
+		local ok, err
+		parallel(
+			function() s:lock() sleep(0.05) s:unlock() end,
+			function() ok, err = pcall(s.lock, s, 0.001) end)
+		return { n = s:get(), most = most, ok = ok, kind = err.kind }`)
+	wantOutput(t, e, map[string]any{"n": 4, "most": 1, "ok": false, "kind": string(engine.Timeout)})
+}
+
+func TestALimitWithAnAnswerUnderWay(t *testing.T) {
+	t.Parallel()
+	e := newRig(t, nil).end(t, `parallel(
+		function() time.now() end,
+		function() local t = {} while true do t[#t + 1] = ("x"):rep(1000000) .. #t end end)`)
+	wantKind(t, e, engine.Failed, engine.Limit, "")
+}
