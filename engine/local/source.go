@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/weir-engine/weir/engine"
@@ -16,6 +17,20 @@ import (
 
 // maxSource is how large a flow's text may be.
 const maxSource = 1 << 20
+
+// StoredFile is what errors call a version of a flow that is in no directory but in
+// the store, such as "deploy@3". See [Config.Flows].
+func StoredFile(name string, version int) string { return fmt.Sprintf("%s@%d", name, version) }
+
+// isStored tells whether a file is such a flow, which has no directory of its own.
+func isStored(file string) bool {
+	at := strings.LastIndexByte(file, '@')
+	if at <= 0 {
+		return false
+	}
+	_, err := strconv.ParseUint(file[at+1:], 10, 32)
+	return err == nil
+}
 
 // load finds the flow or module that name means in the file from: first in the
 // directory of from, then in dirs. A name is a path with or without ".lua", or a
@@ -25,7 +40,10 @@ func load(from, name string, dirs []string) (file string, text []byte, err error
 	if err != nil {
 		return "", nil, err
 	}
-	searched := slices.Concat([]string{filepath.Dir(from)}, dirs)
+	searched := dirs
+	if !isStored(from) {
+		searched = slices.Concat([]string{filepath.Dir(from)}, dirs)
+	}
 	for _, dir := range searched {
 		for _, candidate := range candidates {
 			text, err := read(dir, candidate)
