@@ -70,7 +70,7 @@ func TestWrappedSecretID(t *testing.T) {
 	server.PutKV(t, mount, "oracle", map[string]any{"user": "scott"})
 	role := server.AppRole(t, map[string]any{"secret_id_num_uses": 2}, server.Policy(t, mayRead(mount+"/data/*")))
 	config, put := secretIDFile(t, server, role, true)
-	token := server.WrappedSecretID(t, role, time.Minute)
+	token := server.WrappedSecretID(t, role, time.Hour)
 	put(token)
 	ref := secret.Ref{Path: mount + "/oracle"}
 
@@ -84,7 +84,7 @@ func TestWrappedSecretID(t *testing.T) {
 	endLogins(t, server, role)
 	read(t, client, ref) // with the same secret id
 	endLogins(t, server, role)
-	second := server.WrappedSecretID(t, role, time.Minute)
+	second := server.WrappedSecretID(t, role, time.Hour)
 	put(second)
 	read(t, client, ref)
 	endLogins(t, server, role)
@@ -110,7 +110,7 @@ func TestWrappingTokenIsOfNoUse(t *testing.T) {
 	role, other := server.AppRole(t, nil), server.AppRole(t, nil)
 	expired := server.WrappedSecretID(t, role, time.Second)
 	waitFor(t, "end of the wrapping token", func() bool { return !alive(t, server, expired) })
-	foreign, exchanged := server.WrappedSecretID(t, other, time.Minute), server.Wrap(t, map[string]any{"secret_id": canary})
+	foreign, exchanged := server.WrappedSecretID(t, other, time.Hour), server.Wrap(t, map[string]any{"secret_id": canary})
 	tests := map[string]struct{ token, part string }{
 		"expired":      {expired, "it was used already, or has expired"},
 		"no such":      {"hvs." + canary, "it was used already, or has expired"},
@@ -161,7 +161,7 @@ func TestUnwrappingIsInterrupted(t *testing.T) {
 	server := servers.Vault(t)
 	role := server.AppRole(t, nil)
 	config, put := secretIDFile(t, server, role, true)
-	put(server.WrappedSecretID(t, role, time.Minute))
+	put(server.WrappedSecretID(t, role, time.Hour))
 	var requests atomic.Int64
 	config.Address = front(t, server, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/v1/sys/wrapping/unwrap" {

@@ -217,52 +217,68 @@ func (c Config) checkRest() error {
 }
 
 func (a Auth) check() error {
-	missing := func(field string) error {
-		return fmt.Errorf("auth method %s needs %s", a.Method, field)
-	}
 	switch a.Method {
 	case MethodToken:
-		switch token := strings.TrimSpace(a.Token.Reveal()); {
-		case token == "":
-			return missing("token")
-		case !printable(token):
-			return errNotPrintable
-		}
+		return a.checkToken()
 	case MethodTokenFile:
 		if a.TokenFile == "" {
-			return missing("token_file")
+			return a.missing("token_file")
 		}
 	case MethodAppRole:
-		switch {
-		case a.RoleID == "":
-			return missing("role_id")
-		case !a.SecretID.IsZero() && a.SecretIDFile != "":
-			return errors.New("secret_id and secret_id_file are both given: one of the two is enough")
-		case a.SecretIDWrapped && a.SecretIDFile == "":
-			return errors.New("secret_id_wrapped needs secret_id_file, the file of the wrapping token")
-		}
+		return a.checkAppRole()
 	case MethodUserpass:
-		switch {
-		case a.Username == "":
-			return missing("username")
-		case strings.ContainsAny(a.Username, "/?#%") || a.Username == "." || a.Username == "..":
-			return errors.New("username must not be . or .. or hold one of / ? # %: it is part of a path")
-		case a.Password.IsZero():
-			return missing("password")
-		}
+		return a.checkUserpass()
 	case MethodKubernetes:
 		if a.Role == "" {
-			return missing("role")
+			return a.missing("role")
 		}
 	case MethodJWT:
 		if a.JWTFile == "" {
-			return missing("jwt_file")
+			return a.missing("jwt_file")
 		}
 	case MethodCert: // see checkClientCertificate
 	case "":
 		return errors.New("auth method is missing: " + MethodNames())
 	default:
 		return fmt.Errorf("auth method %q is not %s", a.Method, MethodNames())
+	}
+	return nil
+}
+
+func (a Auth) missing(field string) error {
+	return fmt.Errorf("auth method %s needs %s", a.Method, field)
+}
+
+func (a Auth) checkToken() error {
+	switch token := strings.TrimSpace(a.Token.Reveal()); {
+	case token == "":
+		return a.missing("token")
+	case !printable(token):
+		return errNotPrintable
+	}
+	return nil
+}
+
+func (a Auth) checkAppRole() error {
+	switch {
+	case a.RoleID == "":
+		return a.missing("role_id")
+	case !a.SecretID.IsZero() && a.SecretIDFile != "":
+		return errors.New("secret_id and secret_id_file are both given: one of the two is enough")
+	case a.SecretIDWrapped && a.SecretIDFile == "":
+		return errors.New("secret_id_wrapped needs secret_id_file, the file of the wrapping token")
+	}
+	return nil
+}
+
+func (a Auth) checkUserpass() error {
+	switch {
+	case a.Username == "":
+		return a.missing("username")
+	case strings.ContainsAny(a.Username, "/?#%") || a.Username == "." || a.Username == "..":
+		return errors.New("username must not be . or .. or hold one of / ? # %: it is part of a path")
+	case a.Password.IsZero():
+		return a.missing("password")
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func TestOutage(t *testing.T) {
 	wantStale(t, client, ref, secret.Unreachable)
 
 	server.Restart(t)
-	clock.forward(time.Minute)
+	clock.forward(2 * time.Minute)
 	wantStale(t, client, ref, secret.Sealed)
 	_, err = strict.ReadSecret(t.Context(), ref)
 	wantFailure(t, err, secret.Sealed, "is sealed", role.SecretID)

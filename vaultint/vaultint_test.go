@@ -34,12 +34,14 @@ func newClient(t *testing.T, config vaultint.Config) *vaultint.Client {
 }
 
 // withToken is the configuration of somebody who was given a token. Nothing is kept,
-// as in all configurations of these tests that do not say otherwise.
+// and a machine that is busy is waited for, as in all configurations of these tests that
+// do not say otherwise.
 func withToken(server *servers.VaultServer, token string) vaultint.Config {
 	return vaultint.Config{
 		Address:  server.Address,
 		CACert:   server.CACert,
 		CacheTTL: -1,
+		Timeout:  time.Minute,
 		Auth:     vaultint.Auth{Method: vaultint.MethodToken, Token: secret.New(token)},
 	}
 }
@@ -50,6 +52,7 @@ func withRole(server *servers.VaultServer, role servers.AppRole) vaultint.Config
 		Address:  server.Address,
 		CACert:   server.CACert,
 		CacheTTL: -1,
+		Timeout:  time.Minute,
 		Auth: vaultint.Auth{
 			Method: vaultint.MethodAppRole, Mount: role.Mount,
 			RoleID: role.RoleID, SecretID: secret.New(role.SecretID),

@@ -55,7 +55,7 @@ func TestVaultGuide(t *testing.T) {
 	if out := weir(guideLine(t, "weir vault test ")); !strings.Contains(out, "read") || strings.Contains(out, "an-example") {
 		t.Errorf("vault test: %s", out)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "wrapped"), []byte(vault.WrappedSecretID(t, login, time.Minute)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "wrapped"), []byte(vault.WrappedSecretID(t, login, time.Hour)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	weir(guideLine(t, "weir vault add team ") + " --mount " + login.Mount)

@@ -101,7 +101,7 @@ func (s *VaultServer) WrappedSecretID(tb testing.TB, role AppRole, life time.Dur
 // taken for something else.
 func (s *VaultServer) Wrap(tb testing.TB, data map[string]any) string {
 	tb.Helper()
-	return s.wrap(tb, "sys/wrapping/wrap", data, time.Minute)
+	return s.wrap(tb, "sys/wrapping/wrap", data, time.Hour)
 }
 
 func (s *VaultServer) wrap(tb testing.TB, path string, body any, life time.Duration) string {
