@@ -36,6 +36,8 @@ var edges = map[string][]string{
 	"engine/dispatch": {"engine", "connections", "connections/secret", "tasks"},
 	"engine/store":    {"engine", "engine/journal", "connections"},
 	"engine/local":    {"engine", "engine/journal", "engine/dispatch", "flows"},
+	// What runners are tested with builds its own world of flows and tasks.
+	"engine/enginetest": {"engine", "engine/journal", "engine/dispatch", "flows", "connections", "connections/secret", "tasks", "tasks/fake"},
 }
 
 // confined maps each SDK to the one package that may import it.

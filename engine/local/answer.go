@@ -151,12 +151,7 @@ func (f *flow) turnLive() {
 	} else {
 		f.launchAll()
 	}
-	f.inbox = append(f.inbox, f.early...)
-	orders := f.orders
-	f.orders, f.early = nil, nil
-	for _, o := range orders {
-		f.obey(o)
-	}
+	f.inbox, f.early = append(f.inbox, f.early...), nil
 }
 
 func (f *flow) launchAll() {

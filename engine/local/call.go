@@ -32,7 +32,8 @@ type call struct {
 	retryAt      time.Time // of a wait for a lock
 	waitsForLock bool
 	launched     bool // it asks for a lock now
-	known        bool // that the journal has it as under way was looked at
+	begun        bool // what it asks for is under way, or a person is asked about it
+	answered     bool // its answer is being written
 }
 
 // starts tells whether the call starts a step or a child flow.

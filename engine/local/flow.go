@@ -56,7 +56,7 @@ type flow struct {
 
 	cancelling bool            // its cancellation is being written
 	launched   bool            // what was outstanding when it turned live has been begun
-	orders     []journal.Order // for when it is live
+	orders     []journal.Order // for when it is live and waits
 	taken      []int64         // numbers of the orders that were taken
 	early      []journal.Event // answers that were written before it was live
 	faulty     bool            // the engine cannot go on with it
@@ -224,6 +224,8 @@ func (f *flow) advance() {
 		case f.done:
 			return
 		case f.releaseDead():
+		case f.live && len(f.orders) > 0:
+			f.obeyNext()
 		case f.paused:
 			f.rest()
 			return

@@ -22,22 +22,34 @@ var errStopped = errors.New("the engine is being stopped")
 
 // launch begins what a call asks for.
 func (f *flow) launch(c *call) {
-	if f.dropped || f.runner.draining.Load() {
+	if f.dropped || c.begun || f.runner.draining.Load() {
 		return // the next engine does
 	}
-	if called := f.cursor.Called(c.address); called != nil && !c.known {
+	c.begun = true
+	if called := f.cursor.Called(c.address); called != nil {
 		if called.Identity != c.identity {
 			f.misfit(c.address, called.Identity, c)
 			return
 		}
-		c.known, c.until = true, called.Until
-		if called.Once && !f.cursor.MayRepeat(c.address) {
-			// It is not known whether the step took effect: a person is asked.
+		c.until = called.Until
+		if f.unsure(c) {
 			f.doubts = append(f.doubts, c)
 			f.paused = true
 			return
 		}
 	}
+	f.carryOut(c)
+}
+
+// unsure tells whether it is not known if a step took effect that must not run
+// twice: a person is asked.
+func (f *flow) unsure(c *call) bool {
+	called := f.cursor.Called(c.address)
+	return called != nil && called.Once && !f.cursor.MayRepeat(c.address)
+}
+
+// carryOut does what a call asks for.
+func (f *flow) carryOut(c *call) {
 	switch c.Kind {
 	case engine.CallConnect, engine.CallTask:
 		f.launchStep(c)
@@ -76,6 +88,10 @@ func (f *flow) called(c *call, once bool) *journal.Called {
 
 // observe answers a call by what the engine itself knows.
 func (f *flow) observe(c *call, e *journal.Observed) {
+	if f.calls[c.address] != c || c.answered {
+		return
+	}
+	c.answered = true
 	e.Address, e.Identity = c.address, c.identity
 	if c.Kind != engine.CallNow { // which says it already
 		e.At = f.runner.now()
@@ -111,12 +127,17 @@ func (f *flow) launchSleep(c *call) {
 			f.flush()
 		}
 	}
-	f.alarms.at(f, c.until, func() {
-		if f.calls[c.address] == c && !f.paused {
-			f.changes.event(&journal.Woken{Address: c.address, At: f.runner.now()})
-			f.flush()
-		}
-	})
+	f.alarms.at(f, c.until, func() { f.wake(c) })
+}
+
+// wake ends a sleep whose time has come, unless the flow is paused.
+func (f *flow) wake(c *call) {
+	if f.calls[c.address] != c || c.answered || f.paused {
+		return
+	}
+	c.answered = true
+	f.changes.event(&journal.Woken{Address: c.address, At: f.runner.now()})
+	f.flush()
 }
 
 // launchStep runs a connect or task call beside the script.
@@ -245,9 +266,10 @@ func (f *flow) ending(e engine.Execution, failure *engine.Error) engine.Executio
 
 // record writes down what a step or a child flow came to.
 func (f *flow) record(c *call, e engine.Execution) {
-	if f.calls[c.address] != c || c.ended {
+	if f.calls[c.address] != c || c.answered {
 		return
 	}
+	c.answered = true
 	f.changes.event(&journal.Returned{
 		Address: c.address, Identity: c.identity, Where: c.Where, Inputs: c.Inputs,
 		Status: e.Status, Type: e.Type, Output: e.Output, Error: e.Error,
@@ -377,7 +399,7 @@ func (f *flow) childEnded(id engine.ID, e engine.Execution) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range f.order {
-		if !c.starts() || c.flowID() != id || c.ended {
+		if !c.starts() || c.flowID() != id || c.answered {
 			continue
 		}
 		if e.Error != nil && !c.cancelled && e.Status == engine.Failed {

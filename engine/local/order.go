@@ -58,16 +58,27 @@ func (f *flow) take(o journal.Order) {
 		}
 	}
 	f.taken = append(f.taken, o.Number)
-	if !f.live {
-		f.orders = append(f.orders, o)
+	if o.Verb == journal.VerbCancel && f.live && f.running {
+		f.obey(o) // it may compute for ever
 		return
 	}
-	f.obey(o)
+	f.orders = append(f.orders, o)
 	f.advance()
+}
+
+// obeyNext carries out the order that came first. It is called when all lines of a
+// script that is live wait, so that what the order is about is there again.
+func (f *flow) obeyNext() {
+	o := f.orders[0]
+	f.orders = f.orders[1:]
+	f.obey(o)
 }
 
 func (f *flow) obey(o journal.Order) {
 	f.leaving = false
+	if f.paused && !f.launched {
+		f.doubt()
+	}
 	if o.Number != 0 {
 		f.changes.done = append(f.changes.done, o.Number)
 	}
@@ -97,6 +108,17 @@ func (f *flow) obey(o journal.Order) {
 	f.flush()
 }
 
+// doubt finds the steps again that a paused execution was asked about before it left
+// memory.
+func (f *flow) doubt() {
+	for _, c := range f.order {
+		if !c.begun && f.unsure(c) {
+			c.begun = true
+			f.doubts = append(f.doubts, c)
+		}
+	}
+}
+
 func (f *flow) mark(a journal.Address, mark journal.Mark, by string) {
 	f.changes.event(&journal.Marked{Address: a, At: f.runner.now(), Mark: mark, By: by})
 }
@@ -113,8 +135,8 @@ func (f *flow) unpause() {
 		return
 	}
 	for _, c := range f.order {
-		if c.Kind == engine.CallSleep { // it may have ended meanwhile
-			f.launchSleep(c)
+		if c.Kind == engine.CallSleep && !c.until.IsZero() && !f.runner.now().Before(c.until) {
+			f.wake(c)
 		}
 	}
 }
@@ -146,7 +168,7 @@ func (f *flow) answer(o journal.Order) {
 		switch decision {
 		case journal.DecisionRepeat:
 			f.mark(c.address, journal.MarkRepeat, o.By)
-			f.launch(c)
+			f.carryOut(c)
 		case journal.DecisionFailed:
 			f.record(c, f.endOf(c, unknownEffect()))
 		case journal.DecisionDone:
@@ -163,7 +185,8 @@ func (f *flow) answer(o journal.Order) {
 		return
 	}
 	for _, c := range f.order {
-		if c.Kind == engine.CallAsk && (o.Step == "" || o.Step == c.address.String()) {
+		if c.Kind == engine.CallAsk && !c.answered && (o.Step == "" || o.Step == c.address.String()) {
+			c.answered = true
 			f.changes.event(&journal.Answered{Address: c.address, At: f.runner.now(), By: o.By, Value: o.Value})
 			return
 		}

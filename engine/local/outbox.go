@@ -247,7 +247,7 @@ func (a *alarms) slow(f *flow, c *call) *time.Timer {
 	return time.AfterFunc(slowStep, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.calls[c.address] == c && !c.ended && !f.dropped {
+		if f.calls[c.address] == c && !c.answered && !f.dropped {
 			f.changes.event(f.called(c, false))
 			f.flush()
 		}

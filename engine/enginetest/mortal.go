@@ -1,0 +1,140 @@
+package enginetest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/journal"
+)
+
+// Mortal is a [Store] that an engine loses while it works, as if its process had
+// ended: from some moment on nothing is written and nothing is read. What the
+// engine had committed stays in the store below.
+type Mortal struct {
+	Store
+	after  int  // commits until then; 0 means any number
+	silent bool // nobody learns of the last one
+
+	mu      sync.Mutex
+	commits int
+	dead    bool
+	died    chan struct{}
+}
+
+// NewMortal gives a store that is lost after so many commits, or when it is told
+// to; 0 means that it waits to be told. With silent the engine does not learn that
+// the last of the commits was written.
+func NewMortal(below Store, after int, silent bool) *Mortal {
+	return &Mortal{Store: below, after: after, silent: silent, died: make(chan struct{})}
+}
+
+// Die loses the store now.
+func (m *Mortal) Die() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.die()
+}
+
+func (m *Mortal) die() {
+	if !m.dead {
+		m.dead = true
+		close(m.died)
+	}
+}
+
+// Died gives a channel that is closed when the store was lost.
+func (m *Mortal) Died() <-chan struct{} { return m.died }
+
+// Commits tells how many commits there were.
+func (m *Mortal) Commits() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.commits
+}
+
+// Commit passes a commit on as long as the store is there.
+func (m *Mortal) Commit(changes []journal.Change, done func(error)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dead || m.after > 0 && m.commits == m.after {
+		go done(errLost()) // the caller may hold what done waits for
+		return
+	}
+	m.commits++
+	last := m.commits == m.after
+	m.Store.Commit(changes, func(err error) {
+		m.mu.Lock()
+		if last {
+			m.die()
+		}
+		if m.dead && (!last || m.silent) {
+			err = errLost()
+		}
+		m.mu.Unlock()
+		done(err)
+	})
+}
+
+// errLost has an engine leave its executions alone.
+func errLost() error {
+	return &engine.Error{Kind: engine.Conflict, Message: "the store was lost"}
+}
+
+func (m *Mortal) lost() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dead {
+		return &engine.Error{Kind: engine.Unavailable, Message: "the store was lost"}
+	}
+	return nil
+}
+
+// Load reads as long as the store is there; so do the methods below.
+func (m *Mortal) Load(ctx context.Context, id engine.ID) (journal.History, error) {
+	if err := m.lost(); err != nil {
+		return journal.History{}, err
+	}
+	return m.Store.Load(ctx, id)
+}
+
+// Text reads the text of a flow.
+func (m *Mortal) Text(ctx context.Context, digest string) ([]byte, error) {
+	if err := m.lost(); err != nil {
+		return nil, err
+	}
+	return m.Store.Text(ctx, digest)
+}
+
+// Due lists what is due.
+func (m *Mortal) Due(ctx context.Context, now time.Time, perOwner int) ([]journal.Row, time.Time, error) {
+	if err := m.lost(); err != nil {
+		return nil, time.Time{}, err
+	}
+	return m.Store.Due(ctx, now, perOwner)
+}
+
+// Recover makes everything due that was running.
+func (m *Mortal) Recover(ctx context.Context, now time.Time) error {
+	if err := m.lost(); err != nil {
+		return err
+	}
+	return m.Store.Recover(ctx, now)
+}
+
+// Orders lists the orders that were not carried out.
+func (m *Mortal) Orders(ctx context.Context) ([]journal.Order, error) {
+	if err := m.lost(); err != nil {
+		return nil, err
+	}
+	return m.Store.Orders(ctx)
+}
+
+// Changed tells whether others have written.
+func (m *Mortal) Changed(ctx context.Context) (bool, error) {
+	if err := m.lost(); err != nil {
+		return false, err
+	}
+	return m.Store.Changed(ctx)
+}

@@ -1,0 +1,137 @@
+package local_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/enginetest"
+	"github.com/weir-engine/weir/engine/journal"
+	"github.com/weir-engine/weir/engine/local"
+	"github.com/weir-engine/weir/engine/store"
+)
+
+// inMemory runs the suite on a store in memory.
+func inMemory() enginetest.Suite {
+	return enginetest.Suite{
+		Around: synctest.Test,
+		New: func(*testing.T) func(*testing.T, enginetest.Setup) enginetest.Engine {
+			memory := enginetest.NewMemory()
+			return func(t *testing.T, setup enginetest.Setup) enginetest.Engine {
+				t.Helper()
+				return serve(t, setup, kept{Store: memory, lines: memory.Lines, tamper: memory.Tamper, close: func() error { return nil }})
+			}
+		},
+	}
+}
+
+// onDisk runs it on the real one.
+func onDisk() enginetest.Suite {
+	return enginetest.Suite{
+		Around: synctest.Test,
+		New: func(t *testing.T) func(*testing.T, enginetest.Setup) enginetest.Engine {
+			t.Helper()
+			dir := t.TempDir()
+			return func(t *testing.T, setup enginetest.Setup) enginetest.Engine {
+				t.Helper()
+				s, err := store.Open(t.Context(), store.Config{Dir: dir})
+				if err != nil {
+					t.Fatal(err)
+				}
+				e := s.Executions()
+				return serve(t, setup, kept{
+					Store: e, close: s.Close,
+					lines: func(ctx context.Context, id engine.ID) (lines []journal.Line, err error) {
+						found, err := e.Lines(ctx, id, 0, 1<<20)
+						for _, l := range found {
+							lines = append(lines, l.Line)
+						}
+						return lines, err
+					},
+				})
+			}
+		},
+	}
+}
+
+// kept is a store with what the suite wants to see of it.
+type kept struct {
+	enginetest.Store
+	lines  func(context.Context, engine.ID) ([]journal.Line, error)
+	tamper func(engine.ID, int, journal.Event)
+	close  func() error
+}
+
+// served is a runner that serves a store.
+type served struct {
+	*local.Runner
+	*enginetest.Mortal
+	kept   kept
+	t      *testing.T
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+func serve(t *testing.T, setup enginetest.Setup, k kept) enginetest.Engine {
+	t.Helper()
+	mortal := enginetest.NewMortal(k.Store, setup.DieAfter, setup.Silent)
+	r, err := local.New(local.Config{
+		Dispatcher: setup.Dispatcher, Store: mortal, FlowDirs: setup.FlowDirs, FilesDir: setup.FilesDir, Limits: setup.Limits,
+		YAML: enginetest.YAML(), MaxParallel: setup.MaxParallel, MaxResident: setup.MaxResident, TaskLimits: setup.TaskLimits,
+		Grace: setup.Grace,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	s := &served{Runner: r, Mortal: mortal, kept: k, t: t, cancel: cancel, ended: make(chan error, 1)}
+	go func() { s.ended <- r.Serve(ctx) }()
+	return s
+}
+
+func (s *served) Order(ctx context.Context, o journal.Order) error { return s.kept.Order(ctx, o) }
+
+func (s *served) Load(ctx context.Context, id engine.ID) (journal.History, error) {
+	return s.kept.Load(ctx, id)
+}
+
+func (s *served) Lines(ctx context.Context, id engine.ID) ([]journal.Line, error) {
+	return s.kept.lines(ctx, id)
+}
+
+func (s *served) Tamper(id engine.ID, number int, event journal.Event) {
+	if s.kept.tamper == nil {
+		s.t.Fatal("this store cannot be tampered with")
+	}
+	s.kept.tamper(id, number, event)
+}
+
+func (s *served) Close() {
+	s.cancel()
+	if err := <-s.ended; err != nil {
+		s.t.Error(err)
+	}
+	if err := s.kept.close(); err != nil {
+		s.t.Error(err)
+	}
+}
+
+func (s *served) Abandon() {
+	s.Die()
+	s.cancel()
+	<-s.ended
+	if err := s.kept.close(); err != nil {
+		s.t.Error(err)
+	}
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	enginetest.Run(t, inMemory())
+}
+
+func TestConformanceOnDisk(t *testing.T) {
+	t.Parallel()
+	enginetest.Run(t, onDisk())
+}
