@@ -23,7 +23,8 @@ func newConnectionTry(a *app) *cobra.Command {
 		Use:   "test NAME [--set key=value ...]",
 		Short: "Try a connection stage by stage, without any effect on the other system",
 		Long: `Try a connection the way a run would use it: resolve, reach the other system, authenticate, and
-perform one harmless operation. Each stage is reported as it ends; the first that fails ends the test.`,
+perform one harmless operation. Each stage is reported as it ends; the first that fails ends the test. If that
+is a secret that Vault keeps back, Vault is tried stage by stage, too.`,
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeConnections,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -71,6 +72,9 @@ func (a *app) tryConnection(ctx context.Context, call engine.Call, files string)
 		report.add(s.Name, s.Detail, time.Since(last), s.Err)
 		last = time.Now()
 	})
+	if failure != nil {
+		a.tryUnread(ctx, report)
+	}
 	if err := report.end(); err != nil {
 		return err
 	}

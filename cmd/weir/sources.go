@@ -191,7 +191,11 @@ func (r *secretReader) ReadSecret(ctx context.Context, ref secret.Ref) (secret.D
 	if reader == nil {
 		return secret.Data{}, r.unknown(ctx, ref)
 	}
-	return reader.ReadSecret(ctx, ref)
+	data, err := reader.ReadSecret(ctx, ref)
+	if errors.As(err, &failed) {
+		r.app.noteUnread(failed)
+	}
+	return data, err
 }
 
 // Forget implements connections.Forgetter. A source that cannot be opened keeps

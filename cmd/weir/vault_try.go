@@ -34,7 +34,7 @@ never a value.`,
 				return err
 			}
 			report := newStages(a)
-			err = source.try(cmd.Context(), path, report)
+			err = source.try(cmd.Context(), path, report.add)
 			if failed := report.end(); failed != nil {
 				return failed
 			}
@@ -45,9 +45,12 @@ never a value.`,
 	return cmd
 }
 
-func (s secretSource) try(ctx context.Context, path string, report *stages) error {
+// addStage reports a stage of a test.
+type addStage func(name, detail string, took time.Duration, err error)
+
+func (s secretSource) try(ctx context.Context, path string, add addStage) error {
 	if s.file != "" {
-		return s.tryFile(ctx, path, report)
+		return s.tryFile(ctx, path, add)
 	}
 	client, err := vaultint.New(s.vault)
 	if err != nil {
@@ -60,22 +63,56 @@ func (s secretSource) try(ctx context.Context, path string, report *stages) erro
 		if errors.As(why, &read) {
 			why = fmt.Errorf("%s: %s", read.Reason, read.Detail)
 		}
-		report.add(stage.Name, stage.Detail, stage.Took, why)
+		add(stage.Name, stage.Detail, stage.Took, why)
 	})
 }
 
-func (s secretSource) tryFile(ctx context.Context, path string, report *stages) error {
+func (s secretSource) tryFile(ctx context.Context, path string, add addStage) error {
 	start := time.Now()
 	err := checkSecretFile(ctx, s.file)
-	report.add("file", s.file, time.Since(start), err)
+	add("file", s.file, time.Since(start), err)
 	if err != nil || path == "" {
 		return err
 	}
 	start = time.Now()
 	data, err := connections.OpenFileSecrets(s.file).ReadSecret(ctx, secret.Ref{Path: path})
 	keys := slices.Sorted(maps.Keys(data.Keys))
-	report.add("read", fmt.Sprintf("%d keys: %s", len(keys), strings.Join(keys, ", ")), time.Since(start), err)
+	add("read", fmt.Sprintf("%d keys: %s", len(keys), strings.Join(keys, ", ")), time.Since(start), err)
 	return err
+}
+
+// noteUnread keeps in mind which secret a source kept back, if that is due to the
+// source and not to the secret.
+func (a *app) noteUnread(failed *secret.ReadError) {
+	switch failed.Reason {
+	case secret.Denied, secret.LoginFailed, secret.Sealed, secret.Unreachable, secret.TimedOut:
+	default:
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.unread == nil {
+		a.unread = map[string]secret.Ref{}
+	}
+	a.unread[firstOf(failed.Ref.Vault, vaultint.DefaultName)] = failed.Ref
+}
+
+// tryUnread tries the Vaults that kept a secret back, to see at which stage.
+func (a *app) tryUnread(ctx context.Context, report *stages) {
+	a.mu.Lock()
+	unread := maps.Clone(a.unread)
+	a.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(unread)) {
+		source, err := a.secretSource(ctx, name)
+		if err != nil || source.file != "" {
+			continue
+		}
+		path := strings.Trim(unread[name].Mount+"/"+unread[name].Path, "/")
+		// Why it fails is told already: where is what it is for.
+		_ = source.try(ctx, path, func(stage, detail string, took time.Duration, err error) {
+			report.add("vault "+name+" "+stage, detail, took, err)
+		})
+	}
 }
 
 // checkSecretFile tells what is wrong with a file of secrets, by asking it for one

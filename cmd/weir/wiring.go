@@ -25,6 +25,7 @@ type wired struct {
 	types   *tasks.Registry
 	opened  *store.Store
 	readers map[string]connections.SecretReader // by name of their source
+	unread  map[string]secret.Ref               // a secret that its source kept back, by name of the source
 	closers []func() error
 }
 
