@@ -45,7 +45,9 @@
 // twice as long each time. What Vault makes for its reader, such as a database user,
 // is neither kept nor shared. [Client.Forget] is the way past what is kept.
 //
-// With [Config.Tolerate], an outage is bridged with what was read before it.
+// With [Config.Tolerate], an outage is bridged with what was read before it. Who reads
+// first waits for what the read comes to; from then on, what is kept is given at once,
+// while Vault is asked again in the background, each secret at most once in five seconds.
 //
 // # Life
 //
