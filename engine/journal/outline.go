@@ -234,6 +234,9 @@ func (o *outliner) returned(e *Returned) *step {
 	if s.Started.IsZero() || len(s.Failures) == 0 {
 		s.Started, s.began = e.Started, e.Started
 	}
+	if len(s.Failures) > 0 && s.Failures[0].Ended.Before(s.Started) { // the start of the first try is not recorded
+		s.Started, s.began = s.Failures[0].Ended, s.Failures[0].Ended
+	}
 	s.Ended, s.Next = e.Ended, time.Time{}
 	s.Tries = max(len(s.Failures)+1, e.Tries)
 	o.pass(e.Ended)
@@ -249,6 +252,9 @@ func (o *outliner) observed(e *Observed) {
 	}
 	if s.Ended = e.At; e.Kind == engine.CallNow {
 		s.Ended = e.Time
+	}
+	if s.Started.IsZero() {
+		s.Started = s.Ended
 	}
 	o.pass(s.Ended)
 }

@@ -109,7 +109,7 @@ func TestOutline(t *testing.T) {
 				&journal.Observed{Address: address(3), Identity: identity(engine.CallNow, ""), Time: after(4)},
 				&journal.Observed{Address: address(4), Identity: identity(engine.CallSettingGet, "x"), At: after(5), Error: fault(engine.Conflict)},
 			},
-			want: "1 ask \"Go?\" succeeded 1..3\n2 sleep \"\" succeeded 1..2\n3 now \"\" succeeded -..4\n4 setting_get \"x\" failed -..5\n",
+			want: "1 ask \"Go?\" succeeded 1..3\n2 sleep \"\" succeeded 1..2\n3 now \"\" succeeded 4..4\n4 setting_get \"x\" failed 5..5\n",
 		},
 		"a step of which nobody knows": {
 			state: journal.State{Status: engine.Paused, Waits: journal.WaitsForDecision},
