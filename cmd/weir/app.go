@@ -48,6 +48,9 @@ connection, lays its attached Vault secrets over it, lays the flow's inputs over
 	flags.BoolVar(&a.flags.noInput, "no-input", false, "never ask; the default when stdin is no terminal")
 	root.AddCommand(
 		newRun(a),
+		newServe(a),
+		newExecution(a),
+		newFlow(a),
 		newConnection(a),
 		newTask(a),
 		newVault(a),

@@ -9,6 +9,8 @@ import (
 func newStore(a *app) *cobra.Command {
 	return group("store", "Look after the encrypted store",
 		newStoreInfo(a),
+		newStoreCheck(a),
+		newStoreBackup(a),
 		newStoreRotateKey(a),
 	)
 }
@@ -20,6 +22,6 @@ func (a *app) noStore() error {
 	}
 	return &engine.Error{
 		Kind: engine.NotFound, Message: "there is no store in " + dir,
-		Hint: `the first "weir connection create" or "weir vault add" makes it; --data-dir and WEIR_DATA_DIR say where`,
+		Hint: `the first command that stores something makes it, such as "weir execution start" or "weir connection create"; --data-dir and WEIR_DATA_DIR say where`,
 	}
 }

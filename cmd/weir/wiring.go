@@ -209,7 +209,24 @@ func (a *app) runner(flowDirs []string) (*local.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return local.New(local.Config{Dispatcher: dispatcher, FlowDirs: flowDirs, YAML: yamlCodec{}})
+	return local.New(local.Config{Dispatcher: dispatcher, FlowDirs: flowDirs, Flows: a.namedFlow, YAML: yamlCodec{}})
+}
+
+// engine gives a runner that starts executions in the store, or serves it. The config
+// has the limits and what else differs between the two.
+func (a *app) engine(ctx context.Context, config local.Config) (*local.Runner, error) {
+	opened, err := a.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if config.Dispatcher, err = a.dispatcher(); err != nil {
+		return nil, err
+	}
+	if config.FilesDir, err = a.filesRoot(); err != nil {
+		return nil, err
+	}
+	config.Store, config.Flows, config.YAML = opened.Executions(), a.namedFlow, yamlCodec{}
+	return local.New(config)
 }
 
 // yamlCodec is the yaml module of flows.

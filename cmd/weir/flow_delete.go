@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newFlowDelete(a *app) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:               "delete NAME",
+		Short:             "Delete a flow and its versions; executions keep their texts",
+		Args:              exactly(1),
+		ValidArgsFunction: a.completeFlows,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, _, err := a.storedFlow(cmd.Context(), args[0], 0)
+			if err != nil {
+				return err
+			}
+			if err := a.sure(cmd.Context(), yes, fmt.Sprintf("delete flow %q (version %d)", found.Name, found.Version)); err != nil {
+				return err
+			}
+			opened, err := a.store(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := opened.Flows().Delete(cmd.Context(), localOwner, found.Name); err != nil {
+				return err
+			}
+			return a.print(map[string]any{"name": found.Name, "result": "deleted"}, func(t *table) { t.row("deleted", found.Name) })
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}

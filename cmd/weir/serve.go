@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-engine/weir/connections/schema"
+	"github.com/weir-engine/weir/engine/local"
+	"github.com/weir-engine/weir/engine/store"
+)
+
+// pruneInterval is how often the engine removes executions that ended long ago.
+const pruneInterval = time.Hour
+
+// serving is what "weir serve" was told.
+type serving struct {
+	config    local.Config
+	limits    []string
+	retention time.Duration
+}
+
+func newServe(a *app) *cobra.Command {
+	var s serving
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the engine: it works on the executions of the store",
+		Long: `Run the engine, which works on the executions of the store until it is told to end by SIGINT (Ctrl-C) or
+SIGTERM. Tasks that run then may come to their end for the time of --grace; a second signal ends the
+engine at once. However it ends, executions go on where they were when it is started again.
+
+One engine works on a store at a time. Its log is on stderr; with -o json, as JSON.`,
+		Example: "  weir serve --connections ./connections --flows ./flows",
+		Args:    exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.check(a); err != nil {
+				return err
+			}
+			return a.serve(cmd.Context(), s)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&s.config.FlowDirs, "flows", nil, "directory of other flows; repeatable; searched after the flow's own")
+	flags.IntVar(&s.config.MaxParallel, "max-parallel", local.MaxParallel, "how many tasks run at the same time")
+	flags.IntVar(&s.config.MaxResident, "max-resident", local.MaxResident, "how many flows are in memory at the same time")
+	flags.StringArrayVar(&s.limits, "task-limit", nil, "how many tasks of one type run at the same time, TYPE=N; repeatable")
+	flags.DurationVar(&s.config.Grace, "grace", 30*time.Second, "how long running tasks may take when the engine is to end")
+	flags.DurationVar(&s.retention, "retention", retention, "how long executions are kept after their end; 0 for ever")
+	return cmd
+}
+
+// check reads and checks what the flags say.
+func (s *serving) check(a *app) error {
+	switch {
+	case s.config.MaxParallel < 1 || s.config.MaxResident < 1:
+		return &usageError{fmt.Errorf("--max-parallel and --max-resident are numbers from 1")}
+	case s.config.Grace < 0 || s.retention < 0:
+		return &usageError{fmt.Errorf("--grace and --retention are times such as 30s and 720h")}
+	}
+	types, err := a.tasks()
+	if err != nil {
+		return err
+	}
+	s.config.TaskLimits = map[string]int{}
+	for _, pair := range s.limits {
+		name, text, err := keyValue("--task-limit", pair)
+		if err != nil {
+			return err
+		}
+		name = strings.ToUpper(name)
+		if !slices.Contains(types.Types(), name) {
+			err := &usageError{fmt.Errorf("--task-limit %s: there is no task type %q", pair, name)}
+			return hinted(schema.DidYouMean(name, types.Types()), "%w", err)
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return &usageError{fmt.Errorf("--task-limit %s: a limit is a number from 1", pair)}
+		}
+		s.config.TaskLimits[name] = n
+	}
+	for i, dir := range s.config.FlowDirs {
+		info, err := os.Stat(dir)
+		if err == nil && !info.IsDir() {
+			err = fmt.Errorf("it is no directory")
+		}
+		if err != nil {
+			return fileError(dir, err)
+		}
+		if s.config.FlowDirs[i], err = filepath.Abs(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serve runs the engine until ctx ends.
+func (a *app) serve(ctx context.Context, s serving) error {
+	opened, err := a.store(ctx)
+	if err != nil {
+		return err
+	}
+	release, err := opened.TakeEngine(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	log := engineLog(a.err, a.flags.output)
+	s.config.Log = log
+	runner, err := a.engine(ctx, s.config)
+	if err != nil {
+		return err
+	}
+	dir, err := a.dataDir()
+	if err != nil {
+		return err
+	}
+	log.Info("the engine serves the store", "store", dir, "pid", os.Getpid(), "retention", s.retention.String())
+	defer context.AfterFunc(ctx, func() {
+		log.Info("the engine is to end; tasks that run may come to their end", "grace", s.config.Grace.String())
+	})()
+	pruned := make(chan struct{})
+	keep, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(pruned)
+		a.retain(keep, opened, s.retention, log)
+	}()
+	err = runner.Serve(ctx)
+	stop()
+	<-pruned
+	if err == nil {
+		log.Info("the engine has ended")
+	}
+	return err
+}
+
+// retain removes executions that ended long ago, until ctx ends.
+func (a *app) retain(ctx context.Context, opened *store.Store, after time.Duration, log *slog.Logger) {
+	if after == 0 {
+		return
+	}
+	tick := time.NewTicker(pruneInterval)
+	defer tick.Stop()
+	for {
+		n, err := a.prune(ctx, opened, time.Now().Add(-after))
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			log.Error("cannot remove old executions", "error", err)
+		case n > 0:
+			log.Info("removed old executions", "executions", n)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// engineLog writes the engine's log as text, or as JSON.
+func engineLog(to io.Writer, output string) *slog.Logger {
+	if output == "json" {
+		return slog.New(slog.NewJSONHandler(to, nil))
+	}
+	return slog.New(slog.NewTextHandler(to, nil))
+}
