@@ -118,7 +118,8 @@ type Runner struct {
 	locked   map[[2]string][]*flow         // that wait for a lock, by owner and name
 	settings memorySettings                // where there is no store
 	serving  bool
-	wanted   bool // something is due that had no room
+	alarm    time.Time // when the engine looks for what is due; zero for no time
+	wanted   bool      // something is due that had no room
 	poked    chan struct{}
 	work     sync.WaitGroup
 }
@@ -262,7 +263,8 @@ func (r *Runner) left(f *flow) {
 		delete(r.trees, f.tree.root)
 		f.tree.close()
 	}
-	if r.wanted {
+	wake := f.row.Wake
+	if r.wanted || (!wake.IsZero() && (r.alarm.IsZero() || wake.Before(r.alarm))) {
 		r.wanted = false
 		r.poke()
 	}

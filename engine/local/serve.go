@@ -157,7 +157,9 @@ func (r *Runner) attend(ctx context.Context, ids chan<- engine.ID) error {
 		if !look {
 			continue
 		}
+		r.setAlarm(time.Time{}) // who leaves memory meanwhile may not have been seen
 		next, err := r.look(ctx, ids)
+		r.setAlarm(next)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -168,6 +170,13 @@ func (r *Runner) attend(ctx context.Context, ids chan<- engine.ID) error {
 			alarm.Reset(max(next.Sub(r.now()), time.Millisecond))
 		}
 	}
+}
+
+// setAlarm notes when the engine looks again for what is due.
+func (r *Runner) setAlarm(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alarm = at
 }
 
 // look reads orders and what is due from the store.
