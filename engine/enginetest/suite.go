@@ -192,7 +192,7 @@ func (w *world) startAs(request engine.Request) engine.ID {
 }
 
 // patience is how long a test waits for anything, on its own clock.
-const patience = 24 * time.Hour
+const patience = 10 * time.Minute
 
 // end waits for an execution's end.
 func (w *world) end(id engine.ID) engine.Execution {

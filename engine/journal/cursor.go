@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/weir-engine/weir/engine"
@@ -18,6 +19,7 @@ type Cursor struct {
 	tried    map[Address]*Tried
 	repeat   map[Address]bool
 	returned map[Address]int // numbers of the answers of steps
+	retried  []retried
 	next     int
 }
 
@@ -28,6 +30,9 @@ type answer struct {
 	// was retried and has come to something else.
 	loose bool
 }
+
+// retried is a [Retried] by its number.
+type retried struct{ number, ordinal int }
 
 // NewCursor reads a journal, whose first event must be [Begun]. Its error is
 // [ErrDamaged], wrapped.
@@ -59,6 +64,9 @@ func (c *Cursor) read(number int, event Event) error {
 	case *Begun:
 		return fmt.Errorf("%w: event %d is a second beginning", ErrDamaged, number)
 	case *Called:
+		if e.Once {
+			delete(c.repeat, e.Address) // what was allowed has been made use of
+		}
 		if before := c.called[e.Address]; before != nil && before.Once {
 			e.Once = true // it is said once, and holds
 		}
@@ -94,6 +102,12 @@ func (c *Cursor) retry(number int, e *Retried) error {
 		return fmt.Errorf("%w: event %d retries event %d, which did not fail the flow", ErrDamaged, number, e.Step)
 	}
 	c.Ended = nil
+	c.retried = append(c.retried, retried{number, e.Ordinal})
+	if c.Begun.Timeout > 0 { // its time begins anew
+		begun := *c.Begun
+		begun.Deadline = e.At.Add(begun.Timeout)
+		c.Begun = &begun
+	}
 	if failed, ok := c.answers[at].event.(*Returned); ok {
 		c.forget(failed.Address)
 	}
@@ -120,14 +134,15 @@ func (c *Cursor) retry(number int, e *Retried) error {
 	return nil
 }
 
-// forget makes a step run anew.
+// forget makes a step run anew. A child flow goes on by itself, in its last try.
 func (c *Cursor) forget(a Address) {
 	delete(c.returned, a)
+	if called := c.called[a]; called != nil && called.Kind == engine.CallFlow {
+		return
+	}
 	delete(c.tried, a)
 	delete(c.repeat, a)
-	if called := c.called[a]; called != nil && called.Kind != engine.CallFlow {
-		delete(c.called, a)
-	}
+	delete(c.called, a)
 }
 
 // Peek gives the next answer; nil when there are no more. loose means that it
@@ -141,6 +156,18 @@ func (c *Cursor) Peek() (event Event, loose bool) {
 
 // Pop passes over the answer that Peek gave.
 func (c *Cursor) Pop() { c.answers = c.answers[1:] }
+
+// Ordinal is of the last line that the flow had written to its log when it was last
+// retried before the next answer: its lines count on from there. 0 if it was not.
+func (c *Cursor) Ordinal() int {
+	ordinal := 0
+	for _, r := range c.retried {
+		if len(c.answers) == 0 || r.number < c.answers[0].number {
+			ordinal = r.ordinal
+		}
+	}
+	return ordinal
+}
 
 // Called gives what was written when the call was made; nil if nothing was.
 func (c *Cursor) Called(a Address) *Called { return c.called[a] }
@@ -157,8 +184,9 @@ func (c *Cursor) MayRepeat(a Address) bool { return c.repeat[a] }
 func (c *Cursor) Next() int { return c.next }
 
 // FailedStep gives the number of the answer that the execution's end is the
-// consequence of, for [Retried]: the last failure of the step that the error
-// names. ok is false if the flow did not fail by a step.
+// consequence of, for [Retried]: the last failure of the step that the error names,
+// or the cancellation, of which failed is nil. ok is false if the flow failed by
+// itself.
 func FailedStep(events []Event, failure *engine.Error, id engine.ID) (number int, failed *Returned, ok bool) {
 	if failure == nil {
 		return 0, nil, false
@@ -174,5 +202,16 @@ func FailedStep(events []Event, failure *engine.Error, id engine.ID) (number int
 			}
 		}
 	}
-	return 0, nil, false
+	if failure.Kind != engine.Canceled && failure.Kind != engine.Timeout {
+		return 0, nil, false
+	}
+	for n, event := range events {
+		switch event.(type) {
+		case *Cancelled:
+			number, ok = cmp.Or(number, n), true // it is cancelled once
+		case *Retried:
+			number, ok = 0, false
+		}
+	}
+	return number, nil, ok
 }

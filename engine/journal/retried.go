@@ -9,6 +9,8 @@ type Retried struct {
 	At   time.Time
 	Step int
 	By   string // the user who asked for it; empty on a local store
+	// Ordinal is of the last line that the flow had written to its log.
+	Ordinal int
 }
 
 func (*Retried) code() byte { return codeRetried }
@@ -17,6 +19,7 @@ func (e *Retried) encode(to *encoder) {
 	to.time(1, e.At)
 	to.int(2, int64(e.Step))
 	to.text(3, e.By)
+	to.int(4, int64(e.Ordinal))
 }
 
 func (e *Retried) decode(field byte, d *decoder) {
@@ -27,5 +30,7 @@ func (e *Retried) decode(field byte, d *decoder) {
 		e.Step = int(d.int())
 	case 3:
 		e.By = d.text()
+	case 4:
+		e.Ordinal = int(d.int())
 	}
 }

@@ -15,6 +15,7 @@ func (f *flow) replayed() bool {
 		return false
 	}
 	event, loose := f.cursor.Peek()
+	f.ordinal = max(f.ordinal, f.cursor.Ordinal())
 	f.cursor.Pop()
 	if !loose || f.awaits(event) {
 		f.inbox = append(f.inbox, event)
@@ -53,16 +54,18 @@ func addressOf(event journal.Event) (journal.Address, journal.Identity) {
 func (f *flow) apply() {
 	event := f.inbox[0]
 	f.inbox = f.inbox[1:]
+	if f.live {
+		f.ordinal = max(f.ordinal, f.cursor.Ordinal())
+	}
 	defer f.turnLive()
 	if e, ok := event.(*journal.Cancelled); ok {
-		f.late = e.Late
-		f.cancelAll()
+		f.cancelled(e)
 		return
 	}
 	address, recorded := addressOf(event)
 	c := f.calls[address]
-	if c == nil && f.given[address] {
-		return
+	if c == nil && (f.given[address] || !f.cancelAt.IsZero() && address.Branch != deferredBranch) {
+		return // where a script that computes is stopped is not the same in every run
 	}
 	if !fits(c, recorded) {
 		f.misfit(address, recorded, c)
@@ -85,9 +88,9 @@ func (f *flow) apply() {
 			break
 		}
 		if e.Text != "" {
-			text, failed := f.runner.text(f.life, f.tree, e.Text)
+			text, failed := f.runner.text(f.runner.life, f.tree, e.Text)
 			if failed != nil {
-				f.fault(asError(failed))
+				f.unread(failed)
 				return
 			}
 			reply.Text = text
@@ -171,8 +174,16 @@ func (f *flow) launchAll() {
 	}
 }
 
-// cancelAll ends the script's context and cancels all that it has started.
-func (f *flow) cancelAll() {
+// cancelled ends the script's context and cancels all that it has started. What
+// has been cancelled once is not cancelled for another reason.
+func (f *flow) cancelled(e *journal.Cancelled) {
+	if f.cancelAt.IsZero() {
+		f.cancelAt, f.late = e.At, e.Late
+	}
+	f.cancelling = true
+	if f.over && f.ended == nil { // it had only its children to wait for
+		f.ended, f.output = cancelledError(), nil
+	}
 	f.stop()
 	f.cancelChildren()
 }
@@ -197,7 +208,10 @@ func (f *flow) cancelCall(c *call) {
 	if c.cancel != nil {
 		c.cancel()
 	}
-	if c.Kind == engine.CallFlow {
+	switch {
+	case c.created:
 		f.runner.tell(c.flowID(), journal.Order{Verb: journal.VerbCancel})
+	case !c.next.IsZero(): // it is between two tries
+		f.tryChild(c)
 	}
 }

@@ -26,7 +26,10 @@ type call struct {
 	cancel    context.CancelFunc // of a step that runs
 	end       engine.Execution
 	ended     bool
-	try       int // of a child flow
+	// Of child flows.
+	try     int       // from 1
+	next    time.Time // of a try that is to begin then; else zero
+	created bool      // there is an execution of the try
 
 	until        time.Time // of a sleep; of a wait for a lock, zero for one without end
 	retryAt      time.Time // of a wait for a lock

@@ -32,27 +32,28 @@ type flow struct {
 	life context.Context //nolint:containedctx // of the script: ended by its cancellation
 	stop context.CancelFunc
 
-	mu      sync.Mutex
-	running bool    // the script runs; else all its lines wait
-	ready   []*line // those that may go on
-	waiting []*line // those in the host, in the order in which they came
-	live    bool    // the journal has no more answers
-	paused  bool
-	dropped bool // nothing more of the script is run
-	inbox   []journal.Event
-	numbers map[string]int // calls made, by branch
-	calls   map[journal.Address]*call
-	order   []*call // outstanding ones, in the order in which they were made
-	steps   map[engine.ID]*call
-	given   map[journal.Address]bool // calls that were given up, whose answers come too late
-	busy    int                      // steps that run
-	doubts  []*call
-	changes outbox
-	ended   *engine.Error // of a flow that failed
-	output  any
-	over    bool // the script has ended
-	done    bool // the execution has ended, or is about to
-	late    bool // its time was up
+	mu       sync.Mutex
+	running  bool    // the script runs; else all its lines wait
+	ready    []*line // those that may go on
+	waiting  []*line // those in the host, in the order in which they came
+	live     bool    // the journal has no more answers
+	paused   bool
+	dropped  bool // nothing more of the script is run
+	inbox    []journal.Event
+	numbers  map[string]int // calls made, by branch
+	calls    map[journal.Address]*call
+	order    []*call // outstanding ones, in the order in which they were made
+	steps    map[engine.ID]*call
+	given    map[journal.Address]bool // calls that were given up, whose answers come too late
+	busy     int                      // steps that run
+	doubts   []*call
+	changes  outbox
+	ended    *engine.Error // of a flow that failed
+	output   any
+	over     bool      // the script has ended
+	done     bool      // the execution has ended, or is about to
+	late     bool      // its time was up
+	cancelAt time.Time // when it was cancelled; zero if it was not
 
 	cancelling bool            // its cancellation is being written
 	launched   bool            // what was outstanding when it turned live has been begun
@@ -326,6 +327,7 @@ func (f *flow) finish() {
 	f.changes.unlock = true
 	if f.row.Parent != "" {
 		f.changes.wake = append(f.changes.wake, f.row.Parent)
+		f.changes.first = append(f.changes.first, func() { f.runner.ending(f.row.Parent, 1) })
 	}
 	f.changes.after = append(f.changes.after, func() { f.runner.ended(f, e) })
 	f.flush()

@@ -9,7 +9,6 @@ import (
 	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/engine/dispatch"
 	"github.com/weir-engine/weir/engine/journal"
-	"github.com/weir-engine/weir/flows"
 )
 
 // shortSleep is the longest sleep that a flow spends in memory, without a record
@@ -60,7 +59,7 @@ func (f *flow) carryOut(c *call) {
 	case engine.CallNow:
 		f.observe(c, &journal.Observed{Time: f.runner.now()})
 	case engine.CallSource:
-		go f.launchSource(c)
+		f.runner.work.Go(func() { f.launchSource(c) })
 	case engine.CallAsk:
 		if f.runner.config.Store == nil {
 			f.observe(c, &journal.Observed{Error: &engine.Error{
@@ -101,9 +100,12 @@ func (f *flow) observe(c *call, e *journal.Observed) {
 }
 
 func (f *flow) launchSource(c *call) {
-	file, text, err := f.runner.source(f.life, f.tree.owner, c.From, c.Name)
+	file, text, err := f.runner.source(f.runner.life, f.tree.owner, c.From, c.Name)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.dropped || f.runner.stopped() {
+		return
+	}
 	e := &journal.Observed{File: file}
 	if err != nil {
 		e.Error = asError(err)
@@ -149,7 +151,7 @@ func (f *flow) launchStep(c *call) {
 	ctx, cancel := context.WithCancel(f.runner.life)
 	c.cancel = cancel
 	f.busy++
-	go func() {
+	f.runner.work.Go(func() {
 		defer cancel()
 		e, stopped := f.perform(ctx, c)
 		f.mu.Lock()
@@ -160,17 +162,21 @@ func (f *flow) launchStep(c *call) {
 			f.record(c, e)
 		}
 		f.advance()
-	}()
+	})
 }
 
 // perform runs a step to its end. stopped means that the engine did not let it come
 // to one.
 func (f *flow) perform(ctx context.Context, c *call) (e engine.Execution, stopped bool) {
-	release, err := f.runner.slots.acquire(ctx, f.tree.owner)
+	made, err := f.pause(ctx, c)
 	if err != nil {
 		return f.endOf(c, cancelledError()), f.runner.stopped()
 	}
-	defer release()
+	place := &place{slots: f.runner.slots, owner: f.tree.owner}
+	if err := place.take(ctx); err != nil {
+		return f.endOf(c, cancelledError()), f.runner.stopped()
+	}
+	defer place.leave()
 	e = c.execution()
 	e.Parent, e.Status, e.Started = f.row.ID, engine.Running, f.runner.now()
 	f.tree.emitState(e)
@@ -178,17 +184,16 @@ func (f *flow) perform(ctx context.Context, c *call) (e engine.Execution, stoppe
 	if err != nil {
 		return f.ending(e, asError(err)), false
 	}
-	made := 0
-	if tried := f.cursor.Tried(c.address); tried != nil {
-		made = tried.Try
-	}
 	slow := f.alarms.slow(f, c)
 	out, failure := f.runner.config.Dispatcher.Do(ctx, dispatch.Step{
 		Owner: f.tree.owner, Call: c.Call, Scope: f.tree.scope, Files: files, Made: made,
 		Begin: func(ctx context.Context, taskType string, once bool) (func(), error) {
-			return f.begin(ctx, c, taskType, once)
+			return f.begin(ctx, c, place, taskType, once)
 		},
-		Tried: func(try int, next time.Duration, failure *engine.Error) { f.tried(c, try, next, failure) },
+		Tried: func(try int, next time.Duration, failure *engine.Error) {
+			place.leave() // others may have it until the next try
+			f.tried(c, try, next, failure)
+		},
 		Emit: func(event engine.Event) {
 			event.Execution = c.id
 			f.emit(event, 0)
@@ -207,14 +212,35 @@ func (f *flow) perform(ctx context.Context, c *call) (e engine.Execution, stoppe
 	return e, false
 }
 
+// pause waits for the time of a try that an engine had put off which has ended
+// meanwhile. It gives the tries that were made.
+func (f *flow) pause(ctx context.Context, c *call) (made int, err error) {
+	tried := f.cursor.Tried(c.address)
+	if tried == nil {
+		return 0, nil
+	}
+	timer := time.NewTimer(tried.Next.Sub(f.runner.now()))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return tried.Try, nil
+	case <-ctx.Done():
+		return tried.Try, ctx.Err()
+	}
+}
+
 // begin lets a step's operation start: within the limit of its task type, and, if
 // it must not run twice, after that it is about to is on disk.
-func (f *flow) begin(ctx context.Context, c *call, taskType string, once bool) (end func(), err error) {
+func (f *flow) begin(ctx context.Context, c *call, place *place, taskType string, once bool) (end func(), err error) {
 	end = func() {}
 	if limit := f.runner.types[taskType]; limit != nil {
-		if end, err = limit.acquire(ctx, f.tree.owner); err != nil {
+		if end, err = limit.acquireFrom(ctx, place); err != nil {
 			return nil, err
 		}
+	}
+	if err := place.take(ctx); err != nil {
+		end()
+		return nil, err
 	}
 	if !once || f.runner.config.Store == nil {
 		return end, nil
@@ -246,7 +272,7 @@ func (f *flow) tried(c *call, try int, next time.Duration, failure *engine.Error
 // endOf is the end of a step that was not begun.
 func (f *flow) endOf(c *call, failure *engine.Error) engine.Execution {
 	e := c.execution()
-	e.Parent, e.Started = f.row.ID, f.runner.now()
+	e.Parent, e.Started, e.Tries = f.row.ID, f.runner.now(), c.try
 	return f.ending(e, failure)
 }
 
@@ -276,159 +302,6 @@ func (f *flow) record(c *call, e engine.Execution) {
 		Started: e.Started, Ended: e.Ended, Tries: e.Tries, Uses: e.Uses,
 	})
 	f.flush()
-}
-
-// launchFlow starts a child flow, or takes up the one that was started before.
-func (f *flow) launchFlow(c *call) {
-	c.try = 1
-	if tried := f.cursor.Tried(c.address); tried != nil {
-		c.try = tried.Try + 1
-	}
-	switch {
-	case f.cursor.Called(c.address) != nil:
-		go f.attach(c)
-	case c.cancelled:
-		f.record(c, f.endOf(c, cancelledError()))
-	default:
-		go f.startChild(c)
-	}
-}
-
-// attach finds out what has become of a child flow that was started before.
-func (f *flow) attach(c *call) {
-	history, err := f.runner.config.Store.Load(f.runner.life, c.flowID())
-	var failure *engine.Error
-	if errors.As(err, &failure) && failure.Kind == engine.NotFound {
-		f.startChild(c)
-		return
-	}
-	if err != nil {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.fault(asError(err))
-		f.advance()
-		return
-	}
-	if history.Status.Ended() {
-		e, err := endedExecution(history)
-		if err != nil {
-			e = f.endOf(c, asError(err))
-		}
-		f.childEnded(c.flowID(), e)
-		return
-	}
-	if c.cancelled {
-		f.runner.tell(c.flowID(), journal.Order{Verb: journal.VerbCancel})
-	}
-}
-
-// endedExecution is what an execution came to, as its journal has it.
-func endedExecution(h journal.History) (engine.Execution, error) {
-	cursor, err := journal.NewCursor(h.Events)
-	if err != nil {
-		return engine.Execution{}, fmt.Errorf("journal of %s: %w", h.ID, err)
-	}
-	e := engine.Execution{
-		ID: h.ID, Parent: h.Parent, Kind: engine.CallFlow, Name: h.Name, Type: "FLOW", Status: h.Status,
-		Started: cursor.Begun.At, Ended: h.Ended, Tries: max(cursor.Begun.Try, 1),
-	}
-	if cursor.Ended != nil {
-		e.Output, e.Error = cursor.Ended.Output, cursor.Ended.Error
-	}
-	return e, nil
-}
-
-// flowID names a child flow: a later try is an execution of its own.
-func (c *call) flowID() engine.ID {
-	return journal.TryID(c.id, c.try)
-}
-
-func (f *flow) startChild(c *call) {
-	file, text, err := f.runner.source(f.life, f.tree.owner, c.From, c.Name)
-	var program *flows.Program
-	if err == nil && f.begun.Depth+1 >= MaxDepth {
-		err = &engine.Error{
-			Kind: engine.Limit, Where: c.Where, Message: fmt.Sprintf("flows call flows more than %d deep", MaxDepth),
-			Hint: "look for a flow that runs itself",
-		}
-	}
-	if err == nil {
-		program, err = f.runner.compile(file, text)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.dropped {
-		return
-	}
-	if err != nil {
-		f.record(c, f.endOf(c, asError(err)))
-		f.advance()
-		return
-	}
-	now := f.runner.now()
-	begun := &journal.Begun{
-		At: now, File: file, Text: journal.Digest(text), Inputs: c.Inputs, Files: f.begun.Files,
-		Depth: f.begun.Depth + 1, Try: c.try, Timeout: c.Options.Timeout,
-	}
-	if c.Options.Timeout > 0 {
-		begun.Deadline = now.Add(c.Options.Timeout)
-	}
-	row := journal.Row{
-		ID: c.flowID(), Root: f.row.Root, Parent: f.row.ID, Owner: f.row.Owner, Name: c.execution().Name, Created: now,
-		State: journal.State{Status: engine.Pending, Wake: now},
-	}
-	created := journal.Change{
-		ID: row.ID, Create: &row, Events: []journal.Event{begun}, Texts: map[string][]byte{begun.Text: text},
-	}
-	f.changes.event(f.called(c, false))
-	f.changes.created = append(f.changes.created, created)
-	f.changes.after = append(f.changes.after, func() {
-		if f.runner.crowded() {
-			f.runner.poke() // it has its turn like all others
-			return
-		}
-		f.runner.begin(journal.History{Row: row, Events: created.Events}, f.tree, program)
-	})
-	f.flush()
-	f.advance()
-}
-
-// childEnded takes in what a child flow came to, and repeats it if its caller
-// wants that.
-func (f *flow) childEnded(id engine.ID, e engine.Execution) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, c := range f.order {
-		if !c.starts() || c.flowID() != id || c.answered {
-			continue
-		}
-		if e.Error != nil && !c.cancelled && e.Status == engine.Failed {
-			if delay, again := dispatch.Again(c.Options.Retry, c.try, e.Error); again {
-				f.again(c, e, delay)
-				return
-			}
-		}
-		e.ID, e.Tries = c.id, c.try
-		f.record(c, e)
-	}
-	f.advance()
-}
-
-// again has a child flow run once more after a while.
-func (f *flow) again(c *call, e engine.Execution, delay time.Duration) {
-	now := f.runner.now()
-	f.changes.event(&journal.Tried{Address: c.address, Try: c.try, At: now, Next: now.Add(delay), Error: e.Error})
-	f.flush()
-	c.try++
-	f.busy++ // it keeps the flow in memory
-	f.alarms.at(f, now.Add(delay), func() {
-		f.busy--
-		if c.cancelled {
-			f.record(c, f.endOf(c, cancelledError()))
-			return
-		}
-		go f.startChild(c)
-	})
 }
 
 func cancelledError() *engine.Error {

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 
 	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/engine/journal"
@@ -12,7 +13,7 @@ func (r *Runner) order(ctx context.Context, o journal.Order) {
 	if o.Verb == journal.VerbRetry {
 		if err := r.retry(ctx, o); err != nil {
 			r.log("cannot retry", o.Execution, err)
-			r.config.Store.Commit([]journal.Change{{ID: o.Execution, Done: []int64{o.Number}}}, func(error) {})
+			r.tooLate(o.Execution, o)
 		}
 		return
 	}
@@ -33,7 +34,7 @@ func (r *Runner) tell(id engine.ID, o journal.Order) {
 		r.told[id] = append(r.told[id], o)
 		if !r.loading[id] && !r.draining.Load() {
 			r.loading[id] = true
-			go r.load(r.life, id)
+			r.work.Go(func() { r.load(r.life, id) })
 		}
 	}
 	r.mu.Unlock()
@@ -42,14 +43,29 @@ func (r *Runner) tell(id engine.ID, o journal.Order) {
 	}
 }
 
+// tooLate drops orders for an execution that has ended.
+func (r *Runner) tooLate(id engine.ID, orders ...journal.Order) {
+	change := journal.Change{ID: id}
+	for _, o := range orders {
+		if o.Number != 0 {
+			change.Done = append(change.Done, o.Number)
+		}
+	}
+	if len(change.Done) > 0 {
+		r.config.Store.Commit([]journal.Change{change}, func(error) {})
+	}
+}
+
 // take carries out an order, once all of the journal is played back.
 func (f *flow) take(o journal.Order) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.dropped || f.done {
-		if o.Number != 0 && f.done && f.runner.config.Store != nil {
-			f.runner.config.Store.Commit([]journal.Change{{ID: f.row.ID, Done: []int64{o.Number}}}, func(error) {})
-		}
+	switch {
+	case f.done:
+		f.runner.tooLate(f.row.ID, o)
+		return
+	case f.dropped: // it has just left memory
+		f.runner.tell(f.row.ID, o)
 		return
 	}
 	for _, known := range f.taken {
@@ -94,6 +110,7 @@ func (f *flow) obey(o journal.Order) {
 		if !f.paused {
 			f.paused = true
 			f.mark(journal.Address{}, journal.MarkPaused, o.By)
+			f.changes.state = &journal.State{Status: engine.Paused}
 			f.tellChildren(journal.VerbPause, o.By)
 		}
 	case journal.VerbResume:
@@ -138,12 +155,13 @@ func (f *flow) unpause() {
 		if c.Kind == engine.CallSleep && !c.until.IsZero() && !f.runner.now().Before(c.until) {
 			f.wake(c)
 		}
+		f.retryChild(c)
 	}
 }
 
 func (f *flow) tellChildren(verb journal.Verb, by string) {
 	for _, c := range f.order {
-		if c.Kind == engine.CallFlow {
+		if c.created {
 			f.runner.tell(c.flowID(), journal.Order{Verb: verb, By: by})
 		}
 	}
@@ -151,7 +169,7 @@ func (f *flow) tellChildren(verb journal.Verb, by string) {
 
 // cancel cancels the execution. It takes effect when it is on disk.
 func (f *flow) cancel(late bool, reason string) {
-	if f.over || f.cancelling {
+	if f.done || f.cancelling {
 		return
 	}
 	f.cancelling = true
@@ -209,15 +227,16 @@ func (r *Runner) retry(ctx context.Context, o journal.Order) error {
 		return err
 	}
 	changes[0].Done = []int64{o.Number}
-	r.config.Store.Commit(changes, func(err error) {
-		if err != nil {
-			r.log("cannot retry", o.Execution, err)
-		}
-		r.poke()
-	})
-	return nil
+	written := make(chan error, 1)
+	r.config.Store.Commit(changes, func(err error) { written <- err })
+	err = <-written // or else the same order may be read once more
+	r.poke()
+	return err
 }
 
+// retryChanges are what lets an execution go on, and those of its child flows that
+// failed or were cancelled after its failure. A child that failed by itself has no
+// step to go on from: it is tried anew.
 func (r *Runner) retryChanges(ctx context.Context, id engine.ID, by string) ([]journal.Change, error) {
 	history, err := r.config.Store.Load(ctx, id)
 	if err != nil {
@@ -230,22 +249,37 @@ func (r *Runner) retryChanges(ctx context.Context, id engine.ID, by string) ([]j
 	if err != nil {
 		return nil, err
 	}
-	step, failed, ok := journal.FailedStep(history.Events, cursor.Ended.Error, id)
+	step, _, ok := journal.FailedStep(history.Events, cursor.Ended.Error, id)
 	if !ok {
 		return nil, NoFailedStep(id)
 	}
 	now := r.now()
-	changes := []journal.Change{{
+	change := journal.Change{
 		ID: id, First: len(history.Events),
-		Events: []journal.Event{&journal.Retried{At: now, Step: step, By: by}},
+		Events: []journal.Event{&journal.Retried{At: now, Step: step, By: by, Ordinal: history.Ordinal}},
 		State:  &journal.State{Status: engine.Pending, Wake: now},
-	}}
-	if failed.Kind != engine.CallFlow {
-		return changes, nil
 	}
-	child := &call{id: journal.ChildID(id, failed.Address), try: failed.Tries}
-	below, err := r.retryChanges(ctx, child.flowID(), by)
-	return append(changes, below...), err
+	var below []journal.Change
+	for _, event := range history.Events[step:] {
+		child, ok := event.(*journal.Returned)
+		if !ok || child.Kind != engine.CallFlow || child.Status == engine.Succeeded {
+			continue
+		}
+		changes, err := r.retryChanges(ctx, journal.TryID(journal.ChildID(id, child.Address), child.Tries), by)
+		var failure *engine.Error
+		switch {
+		case err == nil:
+			below = append(below, changes...)
+		case errors.As(err, &failure) && failure.Kind == engine.Invalid:
+			change.Events = append(change.Events, &journal.Tried{
+				Address: child.Address, Try: child.Tries, At: now, Next: now, Error: child.Error,
+			})
+		case errors.As(err, &failure) && failure.Kind == engine.NotFound: // it was never started
+		default:
+			return nil, err
+		}
+	}
+	return append([]journal.Change{change}, below...), nil
 }
 
 // NoFailedStep is the error of a retry of an execution that no step has failed.

@@ -25,7 +25,8 @@ type outbox struct {
 	writing bool
 	lines   int // number of the last line of the log
 	soon    bool
-	traced  int // secrets whose traces are on disk
+	traced  int  // secrets whose traces are on disk
+	failed  bool // the last try to write failed
 }
 
 // batch is what is written in one piece.
@@ -41,7 +42,8 @@ type batch struct {
 	unlock  bool
 	// settings are carried out one at a time, each in a piece of its own.
 	settings []*journal.SettingCall
-	after    []func() // called when it is on disk
+	first    []func() // called when it is on disk, before anything that was committed later is known to be
+	after    []func() // called when it is on disk, each on a goroutine of its own
 }
 
 func (o *outbox) event(e journal.Event) { o.events = append(o.events, e) }
@@ -62,7 +64,7 @@ func (b *batch) setting() *journal.SettingCall {
 }
 
 func (b *batch) empty() bool {
-	return len(b.events) == 0 && len(b.log) == 0 && b.state == nil && len(b.created) == 0 && len(b.done) == 0 && len(b.after) == 0 && len(b.settings) == 0
+	return len(b.events) == 0 && len(b.log) == 0 && b.state == nil && len(b.created) == 0 && len(b.done) == 0 && len(b.first) == 0 && len(b.after) == 0 && len(b.settings) == 0
 }
 
 // flush writes what is to be written.
@@ -84,7 +86,7 @@ func (f *flow) flush() {
 	o.writing = true
 	var traced int
 	written.traces, traced = f.tree.scope.Traces(o.traced)
-	if written.state == nil && len(written.events) > 0 && f.row.Status != engine.Running && !f.paused {
+	if written.state == nil && len(written.events) > 0 && f.row.State != (journal.State{Status: engine.Running}) && !f.paused {
 		written.state = &journal.State{Status: engine.Running}
 	}
 	change := journal.Change{
@@ -93,7 +95,7 @@ func (f *flow) flush() {
 	}
 	f.runner.config.Store.Commit(append([]journal.Change{change}, written.created...), func(err error) {
 		f.mu.Lock()
-		o.writing = false
+		o.writing, o.failed = false, err != nil
 		if err != nil {
 			f.unwritten(written, err)
 			f.mu.Unlock()
@@ -132,6 +134,9 @@ func (f *flow) written(b batch) {
 		}
 	}
 	f.interruptSoon()
+	for _, first := range b.first {
+		first()
+	}
 	for _, after := range b.after {
 		go after()
 	}
@@ -146,6 +151,7 @@ func (f *flow) unwritten(b batch, err error) {
 	b.created = append(b.created, o.created...)
 	b.wake = append(b.wake, o.wake...)
 	b.done = append(b.done, o.done...)
+	b.first = append(b.first, o.first...)
 	b.after = append(b.after, o.after...)
 	b.settings = append(b.settings, o.settings...)
 	b.unlock = b.unlock || o.unlock

@@ -14,22 +14,30 @@ const linger = time.Second
 // rest is where a flow comes to that can do nothing now. If it may take a while it
 // leaves memory.
 func (f *flow) rest() {
-	if f.runner.config.Store == nil || f.busy > 0 || f.changes.writing || !f.live || f.leaving || f.faulty ||
-		f.runner.draining.Load() {
+	if f.runner.config.Store == nil || f.changes.writing || !f.live || f.leaving || f.faulty || f.runner.draining.Load() {
 		return
 	}
 	state, soon := f.restingState()
-	if soon && !f.runner.crowded() {
-		if !f.lingers {
-			f.lingers = true
-			f.alarms.at(f, f.runner.now().Add(linger), func() { f.lingered = true })
-		}
+	if f.busy > 0 || soon && !f.runner.crowded() {
+		f.stay()
 		return
 	}
 	f.changes.state = &state
 	f.leaving = true
 	f.changes.after = append(f.changes.after, f.retire)
 	f.flush()
+}
+
+// stay keeps a flow in memory that may soon go on.
+func (f *flow) stay() {
+	if !f.lingers && f.busy == 0 {
+		f.lingers = true
+		f.alarms.at(f, f.runner.now().Add(linger), func() { f.lingers, f.lingered = false, true })
+	}
+	if !f.row.Wake.IsZero() && !f.paused { // it is not due
+		f.changes.state = &journal.State{Status: engine.Running}
+		f.flush()
+	}
 }
 
 // restingState is what the store is to know of the flow while it is not in memory.
@@ -59,6 +67,11 @@ func (f *flow) restingState() (state journal.State, soon bool) {
 			if !c.retryAt.IsZero() && (state.Wake.IsZero() || c.retryAt.Before(state.Wake)) {
 				state.Wake = c.retryAt
 			}
+		case !c.next.IsZero():
+			sleeps = true
+			if state.Wake.IsZero() || c.next.Before(state.Wake) {
+				state.Wake = c.next
+			}
 		case c.Kind != engine.CallFlow:
 			return state, true // an answer is under way
 		}
@@ -75,7 +88,7 @@ func (f *flow) retire() {
 	defer f.mu.Unlock()
 	state, soon := f.restingState()
 	if f.running || f.dropped || !f.leaving || f.busy > 0 || f.changes.writing || !f.changes.empty() ||
-		len(f.inbox) > 0 || (soon && !f.runner.crowded()) || state != f.row.State {
+		len(f.inbox)+len(f.orders) > 0 || (soon && !f.runner.crowded()) || state != f.row.State || f.runner.expects(f.row.ID) {
 		f.leaving = false
 		f.advance()
 		return
@@ -100,6 +113,20 @@ func (f *flow) stopSteps() {
 	}
 }
 
+// unread lets a flow go that needs something that could not be read. If that may
+// pass it is taken up again soon.
+func (f *flow) unread(err error) {
+	if !passing(err) {
+		f.fault(asError(err))
+		return
+	}
+	f.runner.log("cannot read the store; trying again", f.row.ID, err)
+	f.leave()
+	if f.runner.reserve(f.row.ID) {
+		f.runner.loadLater(f.row.ID)
+	}
+}
+
 // fault lets a flow go that the engine cannot go on with. It is kept as paused,
 // with the reason in its log, and a resume order takes it up again.
 func (f *flow) fault(failure *engine.Error) {
@@ -108,7 +135,8 @@ func (f *flow) fault(failure *engine.Error) {
 	}
 	if f.runner.config.Store == nil {
 		f.ended, f.over, f.paused = failure, true, false
-		f.cancelAll()
+		f.stop()
+		f.cancelChildren()
 		return
 	}
 	o := &f.changes

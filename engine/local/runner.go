@@ -47,6 +47,8 @@ type Store interface {
 	Load(ctx context.Context, id engine.ID) (journal.History, error)
 	// Text reads the text of a flow or module by its digest.
 	Text(ctx context.Context, digest string) ([]byte, error)
+	// TraceKey gives the key for the traces of an execution's tree.
+	TraceKey(ctx context.Context, id engine.ID) ([32]byte, error)
 	Queue
 }
 
@@ -116,6 +118,8 @@ type Runner struct {
 	waiters  map[engine.ID][]chan engine.Execution
 	told     map[engine.ID][]journal.Order // for executions that are being loaded
 	locked   map[[2]string][]*flow         // that wait for a lock, by owner and name
+	news     map[engine.ID]int             // children that have ended, of which their parent does not know yet
+	backlog  bool                          // something is due that was not taken up
 	settings memorySettings                // where there is no store
 	serving  bool
 	alarm    time.Time // when the engine looks for what is due; zero for no time
@@ -143,7 +147,7 @@ func New(config Config) (*Runner, error) {
 	r := &Runner{
 		config: config, now: config.Now, slots: newSlots(config.MaxParallel), types: map[string]*slots{},
 		resident: map[engine.ID]*flow{}, loading: map[engine.ID]bool{}, trees: map[engine.ID]*tree{},
-		waiters: map[engine.ID][]chan engine.Execution{}, told: map[engine.ID][]journal.Order{},
+		waiters: map[engine.ID][]chan engine.Execution{}, told: map[engine.ID][]journal.Order{}, news: map[engine.ID]int{},
 		poked: make(chan struct{}, 1),
 	}
 	for taskType, n := range config.TaskLimits {
@@ -212,10 +216,11 @@ func (r *Runner) begin(h journal.History, t *tree, program *flows.Program) {
 	cursor, err := journal.NewCursor(h.Events)
 	if err != nil {
 		r.log("cannot read the journal", h.ID, err)
+		r.unload(h.ID)
 		return
 	}
 	f := &flow{
-		runner: r, tree: t, row: h.Row, cursor: cursor, begun: cursor.Begun,
+		runner: r, row: h.Row, cursor: cursor, begun: cursor.Begun,
 		numbers: map[string]int{}, calls: map[journal.Address]*call{}, steps: map[engine.ID]*call{}, given: map[journal.Address]bool{},
 		said: h.Ordinal,
 	}
@@ -224,12 +229,16 @@ func (r *Runner) begin(h journal.History, t *tree, program *flows.Program) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r.mu.Lock()
+	delete(r.loading, h.ID)
 	if r.resident[h.ID] != nil || r.draining.Load() {
 		r.mu.Unlock()
 		return
 	}
 	r.resident[h.ID] = f
-	delete(r.loading, h.ID)
+	if known := r.trees[t.root]; known != nil { // another flow of the tree came first
+		t = known
+	}
+	f.tree = t
 	t.users++
 	r.trees[t.root] = t
 	orders := r.told[h.ID]
@@ -243,7 +252,7 @@ func (r *Runner) begin(h journal.History, t *tree, program *flows.Program) {
 		f.taken = append(f.taken, o.Number)
 	}
 	f.orders = orders
-	if h.Status == engine.Running { // an engine had it that has ended
+	if h.Status == engine.Running && !h.Wake.IsZero() { // an engine had it that has ended
 		f.mark(journal.Address{}, journal.MarkRecovered, "")
 		f.flush()
 	}
@@ -287,12 +296,34 @@ func (r *Runner) ended(f *flow, e engine.Execution) {
 		parent.childEnded(e.ID, e)
 	}
 	r.left(f)
+	if f.row.Parent != "" {
+		r.ending(f.row.Parent, -1)
+		if parent == nil {
+			r.poke() // it is due now
+		}
+	}
 	for name := range f.fences {
 		r.lockFreed(f.tree.owner, name)
 	}
 	for _, w := range waiters {
 		w <- e
 	}
+}
+
+// ending counts children that have ended and of which their parent does not know yet.
+func (r *Runner) ending(parent engine.ID, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.news[parent] += n; r.news[parent] == 0 {
+		delete(r.news, parent)
+	}
+}
+
+// expects tells whether a flow will hear of the end of a child at once.
+func (r *Runner) expects(id engine.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.news[id] > 0
 }
 
 // waiter gives a channel that gets the execution when it has ended in this process.

@@ -8,14 +8,16 @@ import (
 	"time"
 
 	"github.com/weir-engine/weir/engine"
-	"github.com/weir-engine/weir/engine/dispatch"
 	"github.com/weir-engine/weir/engine/journal"
+	"github.com/weir-engine/weir/flows"
 )
 
 const (
 	// pollInterval is how often the engine looks whether another process has
 	// written to the store.
 	pollInterval = 50 * time.Millisecond
+	// maxNap is how long the engine trusts that the clock is not set.
+	maxNap = 10 * time.Second
 	// loaders is how many executions are read from the store at the same time.
 	loaders = 8
 )
@@ -33,44 +35,37 @@ func (r *Runner) Start(ctx context.Context, request engine.Request) (engine.ID, 
 		begun.Files = filepath.Join(r.config.FilesDir, string(change.ID))
 	}
 	written := make(chan error, 1)
-	admitted := r.admit(change.ID)
-	r.config.Store.Commit([]journal.Change{change}, func(err error) { written <- err })
-	if err := <-written; err != nil {
-		r.unload(change.ID)
-		return "", err
+	admitted := r.admit(change.ID, false)
+	if admitted { // it is never due while it is in memory
+		change.Create.State = journal.State{Status: engine.Running}
 	}
-	if !admitted {
+	r.config.Store.Commit([]journal.Change{change}, func(err error) { written <- err })
+	err = <-written
+	switch {
+	case err != nil && admitted:
+		r.unload(change.ID)
+	case err == nil && admitted:
+		r.beginNew(ctx, change, program)
+	case err == nil:
 		r.poke()
 	}
-	if admitted {
-		history := journal.History{Row: *change.Create, Events: change.Events}
-		if t, err := r.tree(ctx, history); err == nil {
+	return change.ID, err
+}
+
+// beginNew has a flow begin that has just been written.
+func (r *Runner) beginNew(ctx context.Context, change journal.Change, program *flows.Program) {
+	history := journal.History{Row: *change.Create, Events: change.Events}
+	key, err := r.config.Store.TraceKey(ctx, change.ID)
+	if err == nil {
+		history.TraceKey = key
+		var t *tree
+		if t, err = r.tree(history); err == nil {
 			r.begin(history, t, program)
+			return
 		}
 	}
-	return change.ID, nil
-}
-
-// admit takes a place in memory for an execution, if the engine serves and there
-// is one.
-func (r *Runner) admit(id engine.ID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.serving || r.draining.Load() || r.resident[id] != nil || r.loading[id] || len(r.resident)+len(r.loading) >= r.config.MaxResident {
-		return false
-	}
-	r.loading[id] = true
-	return true
-}
-
-// unload gives the place back, and the orders that waited for the execution.
-func (r *Runner) unload(id engine.ID) []journal.Order {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	orders := r.told[id]
-	delete(r.loading, id)
-	delete(r.told, id)
-	return orders
+	r.log("cannot begin a new execution; trying again", change.ID, err)
+	r.loadLater(change.ID)
 }
 
 // Wait gives an execution when it has ended, in whichever process.
@@ -143,6 +138,7 @@ func (r *Runner) attend(ctx context.Context, ids chan<- engine.ID) error {
 	defer poll.Stop()
 	alarm := time.NewTimer(0)
 	defer alarm.Stop()
+	seen := &lookout{}
 	for {
 		look := true
 		select {
@@ -158,7 +154,7 @@ func (r *Runner) attend(ctx context.Context, ids chan<- engine.ID) error {
 			continue
 		}
 		r.setAlarm(time.Time{}) // who leaves memory meanwhile may not have been seen
-		next, err := r.look(ctx, ids)
+		next, err := r.look(ctx, seen, ids)
 		r.setAlarm(next)
 		switch {
 		case ctx.Err() != nil:
@@ -167,7 +163,7 @@ func (r *Runner) attend(ctx context.Context, ids chan<- engine.ID) error {
 			r.log("cannot read the store; trying again", "", err)
 			alarm.Reset(writeDelay)
 		case !next.IsZero():
-			alarm.Reset(max(next.Sub(r.now()), time.Millisecond))
+			alarm.Reset(min(max(next.Sub(r.now()), time.Millisecond), maxNap))
 		}
 	}
 }
@@ -179,137 +175,12 @@ func (r *Runner) setAlarm(at time.Time) {
 	r.alarm = at
 }
 
-// look reads orders and what is due from the store.
-func (r *Runner) look(ctx context.Context, ids chan<- engine.ID) (next time.Time, err error) {
-	orders, err := r.config.Store.Orders(ctx)
-	if err != nil {
-		return time.Time{}, err
-	}
-	for _, o := range orders {
-		r.order(ctx, o)
-	}
-	room := r.room()
-	if room <= 0 {
-		r.want()
-		for _, f := range r.flows() {
-			f.look() // one that only waits leaves
-		}
-		return time.Time{}, nil // and pokes
-	}
-	rows, next, err := r.config.Store.Due(ctx, r.now(), min(room, dueBatch))
-	if err != nil {
-		return time.Time{}, err
-	}
-	for _, row := range rows {
-		if !r.admit(row.ID) {
-			continue
-		}
-		select {
-		case ids <- row.ID:
-		case <-ctx.Done():
-			r.unload(row.ID)
-			return time.Time{}, nil
-		}
-	}
-	if len(rows) >= dueBatch {
-		r.poke() // there may be more
-	}
-	return next, nil
-}
-
-// dueBatch is how many executions of an owner are taken up before others have
-// their turn.
-const dueBatch = 100
-
-// want has whoever leaves memory poke the engine.
-func (r *Runner) want() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.wanted = true
-}
-
-func (r *Runner) room() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.config.MaxResident - len(r.resident) - len(r.loading)
-}
-
-// load takes an execution up from the store.
-func (r *Runner) load(ctx context.Context, id engine.ID) {
-	if err := r.takeUp(ctx, id); err != nil {
-		orders := r.unload(id)
-		if ctx.Err() == nil {
-			r.log("cannot take an execution up", id, err)
-			r.setAside(id, asError(err), orders)
-		}
-	}
-}
-
-func (r *Runner) takeUp(ctx context.Context, id engine.ID) error {
-	history, err := r.config.Store.Load(ctx, id)
-	if err != nil {
-		return err
-	}
-	cursor, err := journal.NewCursor(history.Events)
-	if err != nil {
-		return err
-	}
-	if cursor.Ended != nil {
-		r.unload(id)
-		return nil
-	}
-	t, err := r.tree(ctx, history)
-	if err != nil {
-		return err
-	}
-	text, err := r.text(ctx, t, cursor.Begun.Text)
-	if err != nil {
-		return err
-	}
-	program, err := r.compile(cursor.Begun.File, text)
-	if err != nil {
-		return err
-	}
-	r.begin(history, t, program)
-	return nil
-}
-
-// setAside keeps an execution that cannot be read from being taken up again and
-// again. A resume order takes it up.
-func (r *Runner) setAside(id engine.ID, failure *engine.Error, orders []journal.Order) {
-	if failure.Kind == engine.Unavailable || failure.Kind == engine.NotFound {
-		time.AfterFunc(writeDelay, r.poke)
-		return
-	}
-	change := journal.Change{ID: id, State: &journal.State{Status: engine.Paused, Waits: journal.WaitsForResume, Kind: failure.Kind}}
-	for _, o := range orders {
-		if o.Number != 0 {
-			change.Done = append(change.Done, o.Number)
-		}
-	}
-	r.config.Store.Commit([]journal.Change{change}, func(error) {})
-}
-
-// tree gives what the execution shares with the others of its tree.
-func (r *Runner) tree(_ context.Context, h journal.History) (*tree, error) {
-	r.mu.Lock()
-	t := r.trees[h.Root]
-	if t == nil {
-		begun := h.Events[0].(*journal.Begun) //nolint:errcheck,forcetypeassert // the journal was read
-		t = &tree{runner: r, root: h.Root, owner: h.Owner, files: begun.Files, scope: dispatch.NewScope(h.TraceKey)}
-	}
-	r.mu.Unlock()
-	if err := t.scope.AddTraces(h.Traces); err != nil {
-		return nil, &engine.Error{Kind: engine.Permanent, Message: err.Error()}
-	}
-	return t, nil
-}
-
 // drain ends the engine's work: nothing new is begun, steps that run may come to
 // their end for a while, and what they came to is written.
 func (r *Runner) drain() {
+	r.mu.Lock()
 	r.draining.Store(true)
-	r.poke()
+	r.mu.Unlock()
 	deadline := time.NewTimer(r.config.Grace)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -346,7 +217,7 @@ func (r *Runner) flows() []*flow {
 func (r *Runner) busy() bool {
 	for _, f := range r.flows() {
 		f.mu.Lock()
-		busy := (f.busy > 0 || f.changes.writing || !f.changes.empty()) && !f.dropped
+		busy := (f.busy > 0 || f.changes.writing || !f.changes.empty() && !f.changes.failed) && !f.dropped
 		f.mu.Unlock()
 		if busy {
 			return true

@@ -71,6 +71,43 @@ func (s *slots) pass() {
 	s.owners = append(s.owners, owner)
 }
 
+// place is one that a step has, unless it has left it to others.
+type place struct {
+	slots   *slots
+	owner   string
+	release func() // nil while it has none
+}
+
+// take waits for a place if there is none.
+func (p *place) take(ctx context.Context) (err error) {
+	if p.release == nil {
+		p.release, err = p.slots.acquire(ctx, p.owner)
+	}
+	return err
+}
+
+// leave gives the place back if there is one.
+func (p *place) leave() {
+	if p.release != nil {
+		p.release()
+		p.release = nil
+	}
+}
+
+// acquireFrom waits for one of these places, and leaves the other one to others if
+// that takes a while.
+func (s *slots) acquireFrom(ctx context.Context, p *place) (release func(), err error) {
+	s.mu.Lock()
+	if s.free > 0 {
+		s.free--
+		s.mu.Unlock()
+		return s.release, nil
+	}
+	s.mu.Unlock()
+	p.leave()
+	return s.acquire(ctx, p.owner)
+}
+
 // remove takes a waiting one off its queue.
 func (s *slots) remove(owner string, turn chan struct{}) bool {
 	queue := s.queues[owner]

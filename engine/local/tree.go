@@ -73,8 +73,11 @@ func filesError(err error) *engine.Error {
 }
 
 func (t *tree) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.opened != nil {
 		_ = t.opened.Close()
+		t.opened = nil // a flow of the tree may be about to begin
 	}
 }
 

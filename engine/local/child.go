@@ -1,0 +1,207 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/dispatch"
+	"github.com/weir-engine/weir/engine/journal"
+	"github.com/weir-engine/weir/flows"
+)
+
+// launchFlow starts a child flow, or takes up the one that was started before.
+func (f *flow) launchFlow(c *call) {
+	c.try = 1
+	if tried := f.cursor.Tried(c.address); tried != nil {
+		c.try, c.next = tried.Try+1, tried.Next
+	}
+	if f.cursor.Called(c.address) == nil {
+		f.tryChild(c)
+		return
+	}
+	f.runner.work.Go(func() { f.attach(c) })
+}
+
+// tryChild starts a child flow when the time of its try has come.
+func (f *flow) tryChild(c *call) {
+	switch {
+	case c.cancelled:
+		f.record(c, f.endOf(c, cancelledError()))
+	case f.runner.now().Before(c.next):
+		f.alarms.at(f, c.next, func() { f.retryChild(c) })
+	default:
+		c.next = time.Time{}
+		f.runner.work.Go(func() { f.startChild(c) })
+	}
+}
+
+// retryChild starts the next try of a child flow, unless the flow is paused.
+func (f *flow) retryChild(c *call) {
+	if f.calls[c.address] == c && !c.answered && !c.next.IsZero() && !f.paused {
+		f.tryChild(c)
+	}
+}
+
+// attach finds out what has become of a child flow that was started before.
+func (f *flow) attach(c *call) {
+	history, err := f.runner.config.Store.Load(f.runner.life, c.flowID())
+	var failure *engine.Error
+	if errors.As(err, &failure) && failure.Kind == engine.NotFound {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if !f.dropped {
+			f.tryChild(c)
+			f.advance()
+		}
+		return
+	}
+	if err != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		switch {
+		case f.dropped || f.runner.stopped():
+		case passing(err):
+			f.alarms.at(f, f.runner.now().Add(writeDelay), func() { f.runner.work.Go(func() { f.attach(c) }) })
+		default:
+			f.fault(asError(err))
+			f.advance()
+		}
+		return
+	}
+	if !history.Status.Ended() {
+		f.childCreated(c)
+		return
+	}
+	e, err := endedExecution(history)
+	if err != nil {
+		e = f.endOf(c, asError(err))
+	}
+	f.childEnded(c.flowID(), e)
+}
+
+// endedExecution is what an execution came to, as its journal has it.
+func endedExecution(h journal.History) (engine.Execution, error) {
+	cursor, err := journal.NewCursor(h.Events)
+	if err != nil {
+		return engine.Execution{}, fmt.Errorf("journal of %s: %w", h.ID, err)
+	}
+	e := engine.Execution{
+		ID: h.ID, Parent: h.Parent, Kind: engine.CallFlow, Name: h.Name, Type: "FLOW", Status: h.Status,
+		Started: cursor.Begun.At, Ended: h.Ended, Tries: max(cursor.Begun.Try, 1),
+	}
+	if cursor.Ended != nil {
+		e.Output, e.Error = cursor.Ended.Output, cursor.Ended.Error
+	}
+	return e, nil
+}
+
+// flowID names a child flow: a later try is an execution of its own.
+func (c *call) flowID() engine.ID {
+	return journal.TryID(c.id, c.try)
+}
+
+func (f *flow) startChild(c *call) {
+	file, text, err := f.runner.source(f.runner.life, f.tree.owner, c.From, c.Name)
+	var program *flows.Program
+	if err == nil && f.begun.Depth+1 >= MaxDepth {
+		err = &engine.Error{
+			Kind: engine.Limit, Where: c.Where, Message: fmt.Sprintf("flows call flows more than %d deep", MaxDepth),
+			Hint: "look for a flow that runs itself",
+		}
+	}
+	if err == nil {
+		program, err = f.runner.compile(file, text)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	defer f.advance()
+	switch {
+	case f.dropped || f.runner.stopped():
+		return
+	case c.cancelled:
+		err = cancelledError()
+	}
+	if err != nil {
+		f.record(c, f.endOf(c, asError(err)))
+		return
+	}
+	created := f.newChild(c, file, text)
+	f.changes.event(f.called(c, false))
+	f.changes.created = append(f.changes.created, created)
+	f.changes.after = append(f.changes.after, func() {
+		if f.runner.admit(created.ID, false) {
+			f.runner.begin(journal.History{Row: *created.Create, Events: created.Events}, f.tree, program)
+		} else {
+			f.runner.poke() // it has its turn like all others
+		}
+		f.childCreated(c)
+	})
+	f.flush()
+}
+
+// newChild is the change by which a child flow comes to be.
+func (f *flow) newChild(c *call, file string, text []byte) journal.Change {
+	now := f.runner.now()
+	begun := &journal.Begun{
+		At: now, File: file, Text: journal.Digest(text), Inputs: c.Inputs, Files: f.begun.Files,
+		Depth: f.begun.Depth + 1, Try: c.try, Timeout: c.Options.Timeout,
+	}
+	if c.Options.Timeout > 0 {
+		begun.Deadline = now.Add(c.Options.Timeout)
+	}
+	id := c.flowID()
+	return journal.Change{
+		ID: id,
+		Create: &journal.Row{
+			ID: id, Root: f.row.Root, Parent: f.row.ID, Owner: f.row.Owner, Name: c.execution().Name, Created: now,
+			State: journal.State{Status: engine.Pending, Wake: now},
+		},
+		Events: []journal.Event{begun}, Texts: map[string][]byte{begun.Text: text},
+	}
+}
+
+// childCreated says that there is a child flow to which orders may be given, and
+// gives it the one that came before.
+func (f *flow) childCreated(c *call) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c.created = true
+	if c.cancelled {
+		f.runner.tell(c.flowID(), journal.Order{Verb: journal.VerbCancel})
+	}
+}
+
+// childEnded takes in what a child flow came to, and repeats it if its caller
+// wants that.
+func (f *flow) childEnded(id engine.ID, e engine.Execution) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	defer f.advance()
+	for _, c := range f.order {
+		if c.Kind != engine.CallFlow || c.flowID() != id || c.answered {
+			continue
+		}
+		if e.Error != nil && !c.cancelled && e.Status == engine.Failed {
+			if delay, again := dispatch.Again(c.Options.Retry, c.try, e.Error); again {
+				f.again(c, e, delay)
+				return
+			}
+		}
+		e.ID, e.Tries = c.id, c.try
+		f.record(c, e)
+		return
+	}
+}
+
+// again has a child flow run once more after a while.
+func (f *flow) again(c *call, e engine.Execution, delay time.Duration) {
+	now := f.runner.now()
+	c.next = now.Add(delay)
+	f.changes.event(&journal.Tried{Address: c.address, Try: c.try, At: now, Next: c.next, Error: e.Error})
+	c.try++
+	c.created = false
+	f.flush()
+	f.tryChild(c)
+}
