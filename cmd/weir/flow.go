@@ -53,7 +53,9 @@ func (a *app) noFlow(ctx context.Context, opened *store.Store, name string, miss
 	var known []string
 	for _, f := range all {
 		if f.Name == name { // the version is missing
-			return hinted(fmt.Sprintf("weir flow versions %s", name), "%w", missing)
+			return &engine.Error{
+				Kind: engine.NotFound, Message: missing.Error(), Hint: fmt.Sprintf("see which there are: weir flow versions %s", name),
+			}
 		}
 		known = append(known, f.Name)
 	}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -69,6 +71,8 @@ func params(dir string) testscript.Params {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
+			"keep":  keep,
+			"until": until,
 		},
 		Condition: func(condition string) (bool, error) {
 			if condition != "root" {
@@ -102,4 +106,30 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if want, err := strconv.Atoi(args[0]); err != nil || code != want {
 		ts.Fatalf("%s: got exit code %d, want %s", strings.Join(args[1:], " "), code, args[0])
 	}
+}
+
+// keep puts what the last command wrote to stdout into a variable: keep NAME
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: keep NAME")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// until runs a command again and again until its stdout has what a regular
+// expression says: until REGEXP PROGRAM [ARG...]
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until REGEXP PROGRAM [ARG...]")
+	}
+	wanted := regexp.MustCompile("(?m)" + args[0])
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for start := time.Now(); time.Since(start) < time.Minute; <-again.C {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if wanted.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("%s: stdout never had %q", strings.Join(args[1:], " "), args[0])
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -124,9 +125,10 @@ func (a *app) serve(ctx context.Context, s serving) error {
 		return err
 	}
 	log.Info("the engine serves the store", "store", dir, "pid", os.Getpid(), "retention", s.retention.String())
-	defer context.AfterFunc(ctx, func() {
+	sayEnd := sync.OnceFunc(func() {
 		log.Info("the engine is to end; tasks that run may come to their end", "grace", s.config.Grace.String())
-	})()
+	})
+	defer context.AfterFunc(ctx, sayEnd)()
 	pruned := make(chan struct{})
 	keep, stop := context.WithCancel(ctx)
 	go func() {
@@ -137,6 +139,7 @@ func (a *app) serve(ctx context.Context, s serving) error {
 	stop()
 	<-pruned
 	if err == nil {
+		sayEnd() // if it has not been said yet
 		log.Info("the engine has ended")
 	}
 	return err
@@ -151,13 +154,11 @@ func (a *app) retain(ctx context.Context, opened *store.Store, after time.Durati
 	defer tick.Stop()
 	for {
 		n, err := a.prune(ctx, opened, time.Now().Add(-after))
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			log.Error("cannot remove old executions", "error", err)
-		case n > 0:
+		if n > 0 {
 			log.Info("removed old executions", "executions", n)
+		}
+		if err != nil && ctx.Err() == nil {
+			log.Error("cannot remove old executions", "error", err)
 		}
 		select {
 		case <-tick.C:

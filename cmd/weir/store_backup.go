@@ -1,9 +1,14 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weir-engine/weir/engine"
 )
 
 func newStoreBackup(a *app) *cobra.Command {
@@ -23,7 +28,11 @@ the master key; without that, nobody can read it. Files that tasks have written 
 			if err != nil {
 				return err
 			}
-			if err := opened.Backup(cmd.Context(), file); err != nil {
+			err = opened.Backup(cmd.Context(), file)
+			if errors.Is(err, fs.ErrNotExist) {
+				return &engine.Error{Kind: engine.NotFound, Message: fmt.Sprintf("write %s: no such directory", args[0])}
+			}
+			if err != nil {
 				return err
 			}
 			config, err := a.storeConfig()
