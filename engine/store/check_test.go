@@ -216,7 +216,7 @@ func TestPrune(t *testing.T) {
 	grow("late", "", late, old)
 	grow("running", "", time.Time{}, old)
 	grow("kid-running", "", old, time.Time{})
-	for i := range 300 {
+	for i := range 120 {
 		mustCommit(t, s, func() journal.Change {
 			c := childOf("old", 10+i)
 			c.State = &journal.State{Status: engine.Failed, Ended: old}

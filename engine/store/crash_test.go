@@ -60,9 +60,9 @@ func TestKilledWhileCommitting(t *testing.T) {
 	dir := t.TempDir()
 	close1(t, dir, store.MasterKey{})
 	var acknowledged [pairs]int
-	for kill := range 8 {
+	for kill := range 6 {
 		cmd, lines := start(t, "commit", dir)
-		for range 20 + kill*60 {
+		for range 20 + kill*30 {
 			if !lines.Scan() {
 				break
 			}

@@ -405,7 +405,7 @@ func TestLoadAtOnce(t *testing.T) {
 	change := root("a", "")
 	change.Lines = []journal.Line{line(1, 1, "x")}
 	mustCommit(t, open(t, dir), change)
-	for range 20 {
+	for range 4 {
 		s := open(t, dir)
 		var reading sync.WaitGroup
 		for range 40 {

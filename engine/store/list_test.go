@@ -95,9 +95,11 @@ func TestTreeAndLines(t *testing.T) {
 	grandkid.Create.Root = "a"
 	mustCommit(t, s, top, kid, childOf("a", 2), grandkid, root("b", ""))
 	for i := range 40 {
+		var changes []journal.Change
 		for _, id := range []engine.ID{"b", "a", "a.1", "a.1.7"} {
-			mustCommit(t, s, journal.Change{ID: id, Lines: []journal.Line{line(i+1, i, fmt.Sprint(id, " says ", i))}})
+			changes = append(changes, journal.Change{ID: id, Lines: []journal.Line{line(i+1, i, fmt.Sprint(id, " says ", i))}})
 		}
+		mustCommit(t, s, changes...)
 	}
 	for id, want := range map[engine.ID][]engine.ID{
 		"a": {"a", "a.1", "a.1.7", "a.2"}, "a.1": {"a.1", "a.1.7"}, "a.2": {"a.2"}, "b": {"b"},
