@@ -191,73 +191,58 @@ func TestExecutionsCanary(t *testing.T) {
 	}
 }
 
+// grow commits a tree of two, with texts, traces and lines of its own. A zero time
+// is of an execution that has not ended.
+func grow(tb testing.TB, s *store.Store, id engine.ID, owner string, ended, kidEnded time.Time) {
+	tb.Helper()
+	top, kid := root(id, owner), childOf(id, 1)
+	kid.Create.Owner = owner
+	for c, at := range map[*journal.Change]time.Time{&top: ended, &kid: kidEnded} {
+		c.Texts[journal.Digest(textOf(id))] = textOf(id)
+		c.Lines, c.Traces = []journal.Line{line(1, 1, "x")}, [][]byte{[]byte("trace")}
+		if !at.IsZero() {
+			c.State = &journal.State{Status: engine.Succeeded, Ended: at}
+		}
+	}
+	mustCommit(tb, s, top, kid)
+}
+
+func textOf(id engine.ID) []byte { return []byte("-- " + string(id)) }
+
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir())
 	e := s.Executions()
-	text := func(id engine.ID) []byte { return []byte("-- " + string(id)) }
-	grow := func(id engine.ID, owner string, ended, kidEnded time.Time) {
-		top, kid := root(id, owner), childOf(id, 1)
-		kid.Create.Owner = owner
-		for _, c := range []*journal.Change{&top, &kid} {
-			c.Texts[journal.Digest(text(id))] = text(id)
-			c.Lines, c.Traces = []journal.Line{line(1, 1, "x")}, [][]byte{[]byte("trace")}
-		}
-		for c, at := range map[*journal.Change]time.Time{&top: ended, &kid: kidEnded} {
-			if !at.IsZero() {
-				c.State = &journal.State{Status: engine.Succeeded, Ended: at}
-			}
-		}
-		mustCommit(t, s, top, kid)
-	}
 	old, late := now().Add(-time.Hour), now().Add(time.Hour)
-	grow("old", "", old, old)
-	grow("anns", "ann", old, old)
-	grow("late", "", late, old)
-	grow("running", "", time.Time{}, old)
-	grow("kid-running", "", old, time.Time{})
+	grow(t, s, "old", "", old, old)
+	grow(t, s, "anns", "ann", old, old)
+	grow(t, s, "late", "", late, old)
+	grow(t, s, "running", "", time.Time{}, old)
+	grow(t, s, "kid-running", "", old, time.Time{})
 	for i := range 120 {
-		mustCommit(t, s, func() journal.Change {
-			c := childOf("old", 10+i)
-			c.State = &journal.State{Status: engine.Failed, Ended: old}
-			for n := range 20 {
-				c.Events = append(c.Events, returned(n, nil))
-			}
-			return c
-		}())
+		kid := childOf("old", 10+i)
+		kid.State = &journal.State{Status: engine.Failed, Ended: old}
+		for n := range 20 {
+			kid.Events = append(kid.Events, returned(n, nil))
+		}
+		mustCommit(t, s, kid)
 	}
 	if err := e.Order(t.Context(), journal.Order{Execution: "old.1", Verb: journal.VerbRetry}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Flows().Apply(t.Context(), "", "anns", text("anns")); err != nil {
+	if _, _, err := s.Flows().Apply(t.Context(), "", "anns", textOf("anns")); err != nil {
 		t.Fatal(err)
 	}
-	// Only what belongs to nobody is named.
-	if trees, err := e.Prune(t.Context(), now(), "bob"); err != nil || trees != 0 {
-		t.Errorf("pruned %d trees of nobody, %v", trees, err)
-	}
-	if trees, err := e.Prune(t.Context(), now(), "", "bob"); err != nil || trees != 1 {
-		t.Errorf("pruned %d trees, %v", trees, err)
-	}
-	if _, err := e.Row(t.Context(), "anns"); err != nil {
-		t.Error(err)
-	}
-	if trees, err := e.Prune(t.Context(), now()); err != nil || trees != 1 {
-		t.Errorf("pruned %d trees, %v", trees, err)
+	for _, step := range []struct {
+		owners []string
+		want   int
+	}{{[]string{"bob"}, 0}, {[]string{"", "bob"}, 1}, {nil, 1}, {nil, 0}} {
+		if trees, err := e.Prune(t.Context(), now(), step.owners...); err != nil || trees != step.want {
+			t.Errorf("pruned %d trees of %q, %v, want %d", trees, step.owners, err, step.want)
+		}
 	}
 	for id, want := range map[engine.ID]int{"old": 0, "anns": 0, "late": 2, "running": 2, "kid-running": 2} {
-		rows, err := e.Tree(t.Context(), id)
-		if want == 0 {
-			wantFailure(t, err, engine.NotFound, "no such execution", "")
-		} else if err != nil || len(rows) != want {
-			t.Errorf("of tree %s there are %d, %v", id, len(rows), err)
-		}
-		_, err = e.Text(t.Context(), journal.Digest(text(id)))
-		if id == "old" {
-			wantFailure(t, err, engine.NotFound, "", "")
-		} else if err != nil {
-			t.Errorf("text of %s: %v", id, err)
-		}
+		wantTree(t, s, id, want)
 	}
 	seen, faults := check(t, s)
 	if len(faults) > 0 || seen.Executions != 6 || seen.Events != 6 || seen.Lines != 6 {
@@ -265,5 +250,23 @@ func TestPrune(t *testing.T) {
 	}
 	if orders, err := e.Orders(t.Context()); err != nil || len(orders) != 0 {
 		t.Errorf("orders are %v, %v", orders, err)
+	}
+}
+
+// wantTree checks how many executions of a tree there are, and that its text is
+// there, unless it is gone and no flow has that text.
+func wantTree(tb testing.TB, s *store.Store, id engine.ID, want int) {
+	tb.Helper()
+	rows, err := s.Executions().Tree(tb.Context(), id)
+	if want == 0 {
+		wantFailure(tb, err, engine.NotFound, "no such execution", "")
+	} else if err != nil || len(rows) != want {
+		tb.Errorf("of tree %s there are %d, %v", id, len(rows), err)
+	}
+	_, err = s.Executions().Text(tb.Context(), journal.Digest(textOf(id)))
+	if id == "old" {
+		wantFailure(tb, err, engine.NotFound, "", "")
+	} else if err != nil {
+		tb.Errorf("text of %s: %v", id, err)
 	}
 }

@@ -106,26 +106,22 @@ func TestLoad(t *testing.T) {
 		Events: []journal.Event{begun(), returned(1, map[string]any{"rows": []any{int64(1), nil}}), &journal.Woken{Address: journal.Address{Number: 2}}},
 		Lines:  4, Ordinal: 2,
 	}
-	var key [32]byte
+	key := load(t, s, "a1").TraceKey
+	if key == [32]byte{} {
+		t.Error("there is no key for traces")
+	}
 	check := func(s *store.Store, when string) {
 		t.Helper()
+		wantTraces(t, s, when, key, "a1", kid.ID)
 		got, below := load(t, s, "a1"), load(t, s, kid.ID)
-		if len(got.Traces) != 4 || len(below.Traces) != 4 || got.TraceKey != below.TraceKey || got.TraceKey == [32]byte{} {
-			t.Errorf("%s: %d and %d traces of the tree, keys %x and %x", when, len(got.Traces), len(below.Traces), got.TraceKey, below.TraceKey)
-		}
-		if key, err := s.Executions().TraceKey(t.Context(), kid.ID); err != nil || key != got.TraceKey {
-			t.Errorf("%s: trace key %x, %v", when, key, err)
-		}
-		if key != [32]byte{} && key != got.TraceKey {
-			t.Errorf("%s: the key of traces has changed", when)
-		}
-		key = got.TraceKey
 		got.Traces, got.TraceKey = nil, [32]byte{}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", when, diff)
 		}
-		if below.Status != engine.Failed || below.Kind != engine.Denied || !below.Ended.Equal(now()) || below.Root != "a1" || below.Parent != "a1" || len(below.Events) != 2 {
-			t.Errorf("%s: the child is %+v", when, below.Row)
+		wantKid := *kid.Create
+		wantKid.State = journal.State{Status: engine.Failed, Ended: now(), Kind: engine.Denied}
+		if diff := cmp.Diff(wantKid, below.Row); diff != "" || len(below.Events) != 2 {
+			t.Errorf("%s: the child, with %d events (-want +got):\n%s", when, len(below.Events), diff)
 		}
 		if text, err := s.Executions().Text(t.Context(), journal.Digest([]byte(script))); err != nil || string(text) != script {
 			t.Errorf("%s: text %q, %v", when, text, err)
@@ -151,6 +147,20 @@ func TestLoad(t *testing.T) {
 	}
 	wantFailure(t, second2(s.Executions().Load(t.Context(), "a2")), engine.NotFound, `no such execution: "a2"`, "")
 	wantFailure(t, second2(s.Executions().Text(t.Context(), journal.Digest(nil))), engine.NotFound, "the text", "")
+}
+
+// wantTraces checks that executions of a tree have all four traces of it, and the
+// key that they are made with.
+func wantTraces(tb testing.TB, s *store.Store, when string, key [32]byte, ids ...engine.ID) {
+	tb.Helper()
+	for _, id := range ids {
+		if h := load(tb, s, id); len(h.Traces) != 4 || h.TraceKey != key {
+			tb.Errorf("%s, %s has %d traces, and the key %x", when, id, len(h.Traces), h.TraceKey)
+		}
+		if got, err := s.Executions().TraceKey(tb.Context(), id); err != nil || got != key {
+			tb.Errorf("%s, %s has the key for traces %x, %v", when, id, got, err)
+		}
+	}
 }
 
 func TestCommitRefused(t *testing.T) {

@@ -30,7 +30,7 @@ const (
 )
 
 // pruneRows is about how many rows one transaction of Prune removes.
-const pruneRows = 2000
+const pruneRows = 500
 
 // Prune removes the trees of executions that ended before a time, with their
 // journals, logs and traces, and the texts that nothing else refers to: of the

@@ -158,3 +158,42 @@ func TestSettingLocks(t *testing.T) {
 	b.want(journal.SettingLock, "table", nil, 0, int64(5))
 	ann.want(journal.SettingUnlock, "table", nil, 1, false) // her lease has ended
 }
+
+// TestSettingsOfPeople reads and writes what flows have, and the other way round.
+func TestSettingsOfPeople(t *testing.T) {
+	t.Parallel()
+	c := &clock{now()}
+	s := openAt(t, c)
+	st := s.Settings()
+	a, ann := begin(t, s, "a", ""), begin(t, s, "b", "ann")
+	a.want(journal.SettingSet, "cursor", int64(7), 0, nil)
+	a.want(journal.SettingLock, "table", nil, 0, int64(1))
+	ann.want(journal.SettingSet, "cursor", "hers", 0, nil)
+	if value, err := st.Get(t.Context(), "", "cursor"); err != nil || value != int64(7) {
+		t.Errorf("got %v, %v", value, err)
+	}
+	if err := st.Set(t.Context(), "", "table", []any{"x"}); err != nil {
+		t.Fatal(err)
+	}
+	a.want(journal.SettingGet, "table", nil, 0, []any{"x"})
+	list := func(want ...store.Setting) {
+		t.Helper()
+		got, err := st.List(t.Context(), "")
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+	}
+	cursor := store.Setting{Name: "cursor", Changed: now()}
+	table := store.Setting{Name: "table", Changed: now(), Holder: "a", Expires: now().Add(time.Minute)}
+	list(cursor, table)
+	if err := st.Delete(t.Context(), "", "table"); err != nil {
+		t.Fatal(err)
+	}
+	table.Changed = time.Time{}
+	list(cursor, table)
+	c.now = c.now.Add(time.Hour)
+	list(cursor)
+	wantFailure(t, st.Delete(t.Context(), "", "table"), engine.NotFound, `no such setting: "table"`, "")
+	wantFailure(t, second2(st.Get(t.Context(), "", "table")), engine.NotFound, `no such setting: "table"`, "")
+	wantFailure(t, st.Set(t.Context(), "", "", nil), engine.Invalid, "needs a name", "")
+}
