@@ -185,7 +185,11 @@ func (f *flow) cancelled(e *journal.Cancelled) {
 		f.ended, f.output = cancelledError(), nil
 	}
 	f.stop()
-	f.cancelChildren()
+	for _, c := range f.order {
+		if c.starts() && c.ctx.Err() != nil { // not what a deferred function has started since
+			f.cancelCall(c)
+		}
+	}
 }
 
 func (f *flow) cancelChildren() {
