@@ -231,7 +231,7 @@ func (o *outliner) returned(e *Returned) *step {
 	s.identify(e.Identity)
 	s.Where, s.Type, s.Status, s.Inputs = e.Where, e.Type, e.Status, e.Inputs
 	s.Output, s.Error, s.Uses = e.Output, e.Error, e.Uses
-	if s.Started.IsZero() || len(s.Failures) == 0 {
+	if s.Started.IsZero() || e.Started.Before(s.Started) {
 		s.Started, s.began = e.Started, e.Started
 	}
 	if len(s.Failures) > 0 && s.Failures[0].Ended.Before(s.Started) { // the start of the first try is not recorded

@@ -128,6 +128,16 @@ func TestOutline(t *testing.T) {
 			},
 			want: "1 connect \"db\" running 1..-\n2 repeat 1 ada\n",
 		},
+		"a step that ran again": {
+			state: journal.State{Status: engine.Running},
+			events: []journal.Event{
+				&journal.Called{Address: address(1), Identity: connect, At: after(1), Once: true},
+				&journal.Marked{Address: address(1), At: after(2), Mark: journal.MarkRepeat},
+				&journal.Called{Address: address(1), Identity: connect, At: after(3), Once: true},
+				&journal.Returned{Address: address(1), Identity: connect, Status: engine.Succeeded, Started: after(3), Ended: after(4), Tries: 1},
+			},
+			want: "1 connect \"db\" succeeded 1..4\n2 repeat 1\n",
+		},
 		"one that is paused has no doubts": {
 			state: journal.State{Status: engine.Paused},
 			events: []journal.Event{
