@@ -100,17 +100,22 @@ func (s *canarySite) write(name, text string) string {
 // run runs weir to its end and searches what it printed and what it left behind.
 func (s *canarySite) run(stdin string, args ...string) string {
 	s.t.Helper()
+	out := s.look(stdin, args...)
+	s.searchFiles("weir " + strings.Join(args, " "))
+	return out
+}
+
+// look runs weir to its end and searches what it printed.
+func (s *canarySite) look(stdin string, args ...string) string {
+	s.t.Helper()
 	s.runs++
 	cmd := exec.CommandContext(s.t.Context(), s.weir, args...)
 	cmd.Env, cmd.Dir, cmd.Stdin = s.env, filepath.Join(s.dir, "work"), strings.NewReader(stdin)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
-	what := "weir " + strings.Join(args, " ")
-	s.search(what+": output", out.Bytes())
-	s.searchFiles(what)
-	result := fmt.Sprintf("%s\nended with: %v", out.String(), err)
-	return result
+	s.search("weir "+strings.Join(args, " ")+": output", out.Bytes())
+	return fmt.Sprintf("%s\nended with: %v", out.String(), err)
 }
 
 func (s *canarySite) search(where string, text []byte) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -258,7 +259,7 @@ func (s *shown) took(started, ended time.Time) string {
 // timeline draws a bar for each step, and marks what was done to the execution. A
 // step's bar is dark while it ran and light while it waited; ! is a failed try.
 func (s *shown) timeline(t *table, lines []stepLine) {
-	notes := s.outlines[s.id].Notes
+	notes := s.notes()
 	if len(lines) == 0 && len(notes) == 0 {
 		return
 	}
@@ -275,7 +276,7 @@ func (s *shown) timeline(t *table, lines []stepLine) {
 		s.row(t, l.label(), l.what(), s.offset(started), "|"+s.bar(l)+"|", s.took(l.Started, l.Ended))
 	}
 	for _, n := range notes {
-		what := string(n.What)
+		what := string(n.What) + n.of
 		if n.Step != "" {
 			what += " step " + n.Step
 		}
@@ -286,6 +287,29 @@ func (s *shown) timeline(t *table, lines []stepLine) {
 		cells[s.cell(n.At)] = '^'
 		s.row(t, "", what, s.offset(n.At), "|"+string(cells)+"|", "")
 	}
+}
+
+// note is what was done to one of the executions.
+type note struct {
+	journal.Note
+	of string // which one; empty for the top
+}
+
+// notes gives what was done to the execution and to those of its tree that are shown;
+// the last of it if there is much.
+func (s *shown) notes() []note {
+	var all []note
+	for id, o := range s.outlines {
+		of := ""
+		if id != s.id {
+			of = " " + string(id)
+		}
+		for _, n := range o.Notes {
+			all = append(all, note{n, of})
+		}
+	}
+	slices.SortFunc(all, func(a, b note) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.of, b.of)) })
+	return all[max(len(all)-maxShownSteps, 0):]
 }
 
 // bar draws a step.
