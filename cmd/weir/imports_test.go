@@ -27,7 +27,7 @@ var edges = map[string][]string{
 	// Drivers know nothing of engines and of each other.
 	"tasks/*": {"tasks", "connections/secret", "connections/schema"},
 	// The one readable list of drivers.
-	"tasks/all": {"tasks", "tasks/fake", "tasks/git"},
+	"tasks/all": {"tasks", "tasks/fake", "tasks/git", "tasks/s3"},
 	// A script sees the world through engine.Host only.
 	"flows":          {"engine", "connections/secret"},
 	"flows/examples": {},
@@ -45,6 +45,7 @@ var confined = map[string]string{
 	"github.com/yuin/gopher-lua":     "flows",
 	"github.com/hashicorp/vault/api": "vaultint",
 	"github.com/go-git/":             "tasks/git",
+	"github.com/aws/":                "tasks/s3",
 	"modernc.org/sqlite":             "engine/store",
 	"github.com/pressly/goose":       "engine/store",
 	"github.com/tink-crypto/":        "engine/store",

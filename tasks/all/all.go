@@ -5,6 +5,7 @@ import (
 	"github.com/weir-engine/weir/tasks"
 	"github.com/weir-engine/weir/tasks/fake"
 	"github.com/weir-engine/weir/tasks/git"
+	"github.com/weir-engine/weir/tasks/s3"
 )
 
 // Registry gives the registry of every driver.
@@ -12,5 +13,6 @@ func Registry() (*tasks.Registry, error) {
 	return tasks.NewRegistry(
 		fake.New(),
 		git.New(git.Config{}),
+		s3.New(s3.Config{}),
 	)
 }

@@ -1,0 +1,234 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/weir-engine/weir/connections/secret"
+	"github.com/weir-engine/weir/tasks"
+)
+
+// checkAccess reads what says where to go and who is there.
+func (s *session) checkAccess() error {
+	var err error
+	if s.endpoint, err = parseURL(s, "endpoint"); err != nil {
+		return err
+	}
+	if _, err = parseURL(s, "sts_endpoint"); err != nil {
+		return err
+	}
+	method := s.in.String("auth_method")
+	hasID, hasSecret := s.in.Secret("access_key_id").Reveal() != "", s.in.Secret("secret_access_key").Reveal() != ""
+	switch {
+	case method == authAccessKey && !hasID:
+		return missing("access_key_id", "auth_method access_key needs it")
+	case method == authAccessKey && !hasSecret, method == authAssumeRole && hasID && !hasSecret:
+		return missing("secret_access_key", "it belongs to access_key_id")
+	case method == authAssumeRole && hasSecret && !hasID:
+		return missing("access_key_id", "it belongs to secret_access_key")
+	case (method == authAssumeRole || method == authWebIdentity) && s.in.String("role_arn") == "" &&
+		!(method == authWebIdentity && os.Getenv("AWS_ROLE_ARN") != ""):
+		return missing("role_arn", "auth_method "+method+" needs it")
+	}
+	return nil
+}
+
+func missing(input, why string) error {
+	return &tasks.Error{Kind: tasks.Invalid, Input: input, Message: "input " + input + " is missing: " + why,
+		Hint: "auth_method `default` or `aws_cli` uses what the AWS command line uses, `anonymous` nothing"}
+}
+
+// parseURL reads an input that is a URL of a service, nil if it is empty.
+func parseURL(s *session, input string) (*url.URL, error) {
+	text := s.in.String(input)
+	if text == "" {
+		return nil, nil
+	}
+	bad := func(why, hint string) error {
+		return &tasks.Error{Kind: tasks.Invalid, Input: input, Message: input + " " + why, Hint: hint}
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return nil, bad("is no URL", "it looks like https://s3.mycompany.com")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, bad("does not start with https:// or http://", "it looks like https://s3.mycompany.com")
+	case u.User != nil:
+		return nil, bad("holds credentials", "they have inputs of their own")
+	case u.Hostname() == "" || strings.ContainsAny(u.Host, " \t\r\n"):
+		return nil, bad("names no host", "")
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, bad("has a query or a fragment", "")
+	}
+	return u, nil
+}
+
+// connect prepares the SDK. It finds credentials and asks for temporary ones.
+func (s *session) connect(ctx context.Context) error {
+	if s.aws.HTTPClient != nil {
+		return nil
+	}
+	cfg, err := s.base(ctx)
+	if err != nil {
+		return err
+	}
+	switch s.in.String("auth_method") {
+	case authAnonymous:
+		cfg.Credentials = aws.AnonymousCredentials{}
+	case authAssumeRole:
+		cfg.Credentials = stscreds.NewAssumeRoleProvider(s.sts(cfg), s.in.String("role_arn"), func(o *stscreds.AssumeRoleOptions) {
+			o.RoleSessionName, o.ExternalID = s.in.String("session_name"), s.given("external_id")
+		})
+	case authWebIdentity:
+		role := s.in.String("role_arn")
+		if role == "" {
+			role = os.Getenv("AWS_ROLE_ARN")
+		}
+		cfg.Credentials = stscreds.NewWebIdentityRoleProvider(s.sts(cfg), role, identityToken{s}, func(o *stscreds.WebIdentityRoleOptions) {
+			o.RoleSessionName = s.in.String("session_name")
+		})
+	}
+	if !aws.IsCredentialsProvider(cfg.Credentials, aws.AnonymousCredentials{}) {
+		cfg.Credentials = aws.NewCredentialsCache(masked{s, cfg.Credentials})
+		if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+			return err
+		}
+	}
+	s.aws = cfg
+	return nil
+}
+
+// base is the configuration before roles. Only the methods that want it look at
+// what the machine has.
+func (s *session) base(ctx context.Context) (aws.Config, error) {
+	client := &http.Client{Transport: s.transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	region := s.in.String("region")
+	if !s.asks() {
+		if region == "" {
+			region = defaultRegion
+		}
+		given := credentials.NewStaticCredentialsProvider(s.in.Secret("access_key_id").Reveal(),
+			s.in.Secret("secret_access_key").Reveal(), s.in.Secret("session_token").Reveal())
+		return aws.Config{Region: region, HTTPClient: client, Credentials: given}, nil
+	}
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(client)}
+	if region != "" {
+		options = append(options, config.WithRegion(region))
+	}
+	if profile := s.profile(); profile != "" {
+		options = append(options, config.WithSharedConfigProfile(profile))
+	}
+	if s.config.ConfigFile != "" {
+		options = append(options, config.WithSharedConfigFiles([]string{s.config.ConfigFile}))
+	}
+	if s.config.CredentialsFile != "" {
+		options = append(options, config.WithSharedCredentialsFiles([]string{s.config.CredentialsFile}))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return cfg, badSetUp(err)
+	}
+	if cfg.Region == "" {
+		cfg.Region = defaultRegion
+	}
+	return cfg, nil
+}
+
+// asks tells whether the machine is asked for credentials: not if they are given,
+// unless a profile was asked for.
+func (s *session) asks() bool {
+	switch s.in.String("auth_method") {
+	case authCLI:
+		return true
+	case authDefault, authAssumeRole:
+		return s.in.Secret("access_key_id").Reveal() == ""
+	}
+	return false
+}
+
+// profile is the profile to use, "" for what the environment says.
+func (s *session) profile() string {
+	if p := s.in.String("profile"); p != "" || s.in.String("auth_method") != authCLI {
+		return p
+	}
+	if p := os.Getenv("AWS_PROFILE"); p != "" {
+		return p
+	}
+	return "default"
+}
+
+func badSetUp(err error) error {
+	var profile config.SharedConfigProfileNotExistError
+	if errors.As(err, &profile) {
+		return &tasks.Error{Kind: tasks.NotFound, Input: "profile", Message: "the AWS command line has no profile " + profile.Profile, Err: err,
+			Hint: "`aws configure list-profiles` tells which there are"}
+	}
+	return &tasks.Error{Kind: tasks.Invalid, Message: "read the AWS command line's configuration: " + oneLine(err.Error()), Err: err}
+}
+
+// sts is the service that gives out roles.
+func (s *session) sts(cfg aws.Config) *sts.Client {
+	return sts.NewFromConfig(cfg, func(o *sts.Options) {
+		if endpoint := s.given("sts_endpoint"); endpoint != nil {
+			o.BaseEndpoint = endpoint
+		}
+	})
+}
+
+// identityToken gives the OpenID Connect token of a session.
+type identityToken struct{ s *session }
+
+// GetIdentityToken implements stscreds.IdentityTokenRetriever.
+func (t identityToken) GetIdentityToken() ([]byte, error) {
+	token := t.s.in.Secret("web_identity_token").Reveal()
+	if token == "" {
+		file := os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE")
+		if file == "" {
+			return nil, missing("web_identity_token", "and AWS_WEB_IDENTITY_TOKEN_FILE names no file")
+		}
+		text, err := os.ReadFile(file) //nolint:gosec // whoever runs weir named it
+		if err != nil {
+			return nil, &tasks.Error{Kind: tasks.Invalid, Input: "web_identity_token", Message: "read the file AWS_WEB_IDENTITY_TOKEN_FILE: " + reasonOf(err), Err: err}
+		}
+		token = strings.TrimSpace(string(text))
+	}
+	t.s.mask(secret.New(token))
+	return []byte(token), nil
+}
+
+// masked has the credentials masked that a provider finds.
+type masked struct {
+	s    *session
+	next aws.CredentialsProvider
+}
+
+// Retrieve implements aws.CredentialsProvider.
+func (m masked) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	if m.next == nil {
+		return aws.Credentials{}, errNoCredentials()
+	}
+	found, err := m.next.Retrieve(ctx)
+	if err == nil {
+		for _, text := range []string{found.AccessKeyID, found.SecretAccessKey, found.SessionToken} {
+			if text != "" {
+				m.s.mask(secret.New(text))
+			}
+		}
+	}
+	return found, err
+}
+
+func errNoCredentials() error {
+	return &tasks.Error{Kind: tasks.Denied, Message: "no credentials were found",
+		Hint: "`aws configure` sets them up for the AWS command line; or give `access_key_id` and `secret_access_key`"}
+}

@@ -1,0 +1,160 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// place names a bucket, an object or a version of one.
+type place struct{ bucket, key, version string }
+
+// String gives bucket/key, for people.
+func (p place) String() string {
+	text := p.bucket
+	if p.key != "" {
+		text += "/" + p.key
+	}
+	if p.version != "" {
+		text += " (version " + p.version + ")"
+	}
+	return text
+}
+
+// requestError is a request that failed, and what it was about.
+type requestError struct {
+	at  place
+	err error
+}
+
+func (e *requestError) Error() string { return e.err.Error() }
+func (e *requestError) Unwrap() error { return e.err }
+
+// request is a method of the SDK's client.
+type request[In, Out any] func(*s3.Client, context.Context, *In, ...func(*s3.Options)) (*Out, error)
+
+// ask makes one request where the bucket is. A bucket of AWS in another region is
+// looked for there, once.
+func ask[In, Out any](ctx context.Context, s *session, at place, op request[In, Out], in *In) (*Out, error) {
+	out, err := op(s.client(at.bucket), ctx, in)
+	if err != nil && s.follow(at.bucket, err) {
+		rewind(in)
+		out, err = op(s.client(at.bucket), ctx, in)
+	}
+	if err != nil {
+		return nil, &requestError{at: at, err: err}
+	}
+	return out, nil
+}
+
+// rewind makes a content ready to be sent again.
+func rewind(in any) {
+	if put, ok := in.(*s3.PutObjectInput); ok {
+		if body, ok := put.Body.(io.Seeker); ok {
+			_, _ = body.Seek(0, io.SeekStart)
+		}
+	}
+}
+
+// client gives the client for the region of a bucket.
+func (s *session) client(bucket string) *s3.Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	region, moved := s.regions[bucket]
+	if !moved {
+		region = s.aws.Region
+	}
+	c := s.clients[region]
+	if c == nil {
+		c = s.newClient(region, moved)
+		s.clients[region] = c
+	}
+	return c
+}
+
+func (s *session) newClient(region string, moved bool) *s3.Client {
+	return s3.NewFromConfig(s.aws, func(o *s3.Options) {
+		o.Region = region
+		custom := s.endpoint != nil || o.BaseEndpoint != nil
+		if s.endpoint != nil {
+			o.BaseEndpoint = aws.String(s.endpoint.String())
+			o.UsePathStyle = true
+			if moved {
+				o.BaseEndpoint = aws.String(s.endpoint.Scheme + "://s3." + region + "." + awsDomain(s.endpoint.Hostname()))
+			}
+		}
+		if s.in.Has("path_style") {
+			o.UsePathStyle = s.in.Bool("path_style")
+		}
+		if s.required(custom) {
+			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		} else {
+			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenSupported
+			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported
+		}
+		o.DisableLogOutputChecksumValidationSkipped = true
+		o.DisableMultiRegionAccessPoints = true
+	})
+}
+
+// required tells whether checksums are left out where the protocol does without.
+func (s *session) required(custom bool) bool {
+	switch s.in.String("checksums") {
+	case checksumsAlways:
+		return false
+	case checksumsRequired:
+		return true
+	}
+	return custom && (s.endpoint == nil || awsDomain(s.endpoint.Hostname()) == "")
+}
+
+// summed tells whether contents are sent with checksums.
+func (s *session) summed() bool { return !s.required(s.endpoint != nil || s.aws.BaseEndpoint != nil) }
+
+// awsDomain gives the domain of AWS that a host is in, "" if in none.
+func awsDomain(host string) string {
+	for _, domain := range []string{"amazonaws.com", "amazonaws.com.cn"} {
+		if strings.HasSuffix(host, "."+domain) {
+			return domain
+		}
+	}
+	return ""
+}
+
+// follow remembers the region that AWS says a bucket is in, and tells whether that
+// is news.
+func (s *session) follow(bucket string, err error) bool {
+	if bucket == "" || s.endpoint != nil && awsDomain(s.endpoint.Hostname()) == "" {
+		return false
+	}
+	var answer *awshttp.ResponseError
+	if !errors.As(err, &answer) || answer.Response == nil {
+		return false
+	}
+	region := answer.Response.Header.Get("X-Amz-Bucket-Region")
+	switch answer.HTTPStatusCode() {
+	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusBadRequest, http.StatusForbidden:
+	default:
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, known := s.regions[bucket]
+	if region == "" || known || region == now || region == s.aws.Region || !isRegion(region) {
+		return false
+	}
+	s.regions[bucket] = region
+	return true
+}
+
+// isRegion keeps what an answer says from becoming another host.
+func isRegion(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-') })
+}

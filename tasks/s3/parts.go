@@ -1,0 +1,241 @@
+package s3
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // what ETags are made with
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// mostParts is how many parts an upload may have.
+	mostParts = 10000
+	// abortTime is how long the end of a failed upload may take: less than the
+	// second in which a driver ends.
+	abortTime = 700 * time.Millisecond
+)
+
+// sendHeader is what an upload in parts is.
+type sendHeader struct {
+	ID       string    `json:"id"`
+	Size     int64     `json:"size"`
+	Modified time.Time `json:"modified"`
+	Part     int64     `json:"part"`
+	Summed   bool      `json:"summed"`
+}
+
+// sentPart is a part that the service has.
+type sentPart struct {
+	N     int32  `json:"n"`
+	ETag  string `json:"etag"`
+	CRC32 string `json:"crc32,omitempty"`
+}
+
+// partsUpload is one upload in parts.
+type partsUpload struct {
+	session *session
+	at      place
+	content content
+	meter   *meter
+	header  sendHeader
+	memory  *state[sendHeader, sentPart]
+	parts   []sentPart // by number, from 1
+}
+
+// sendParts uploads a file in parallel parts, and goes on where an interrupted try
+// was if the file has not changed since.
+func (s *session) sendParts(ctx context.Context, at place, c content, kind string, m *meter) (sent, error) {
+	u := &partsUpload{session: s, at: at, content: c, meter: m, header: sendHeader{
+		Size: c.size, Modified: c.info.ModTime().UTC(), Part: partSizeFor(c.size, s.partSize), Summed: s.summed(),
+	}}
+	// What the object shall be is part of which upload it is.
+	what, err := json.Marshal(s.createInput(at, kind))
+	if err != nil {
+		return sent{}, fmt.Errorf("name the upload: %w", err)
+	}
+	id := nameOf("upload", s.in.String("endpoint"), c.name, string(what))
+	var old *sendHeader
+	u.memory, old = openState[sendHeader, sentPart](s.env.Files, temporary+id+".state", func(h sendHeader) bool {
+		want := u.header
+		want.ID = h.ID
+		return h == want && h.ID != ""
+	})
+	defer func() { u.memory.end() }()
+	resumed, err := u.begin(ctx, kind, old)
+	if err != nil {
+		return sent{}, err
+	}
+	out, err := u.run(ctx)
+	if codeOf(err) == "NoSuchUpload" && resumed > 0 {
+		// It was completed just before the interruption, or somebody ended it.
+		if done, ok := u.completed(ctx); ok {
+			return sent{etag: done.ETag, version: done.VersionId, contentType: kind, resumed: resumed}, nil
+		}
+		m.done.Store(0)
+		resumed = 0
+		if err = u.create(ctx, kind); err == nil {
+			out, err = u.run(ctx)
+		}
+	}
+	if err != nil {
+		u.abort(ctx, u.header.ID)
+		return sent{}, err
+	}
+	return sent{etag: out.ETag, version: out.VersionId, contentType: kind, resumed: resumed}, nil
+}
+
+// partSizeFor raises the size of parts so far that there are not too many.
+func partSizeFor(size, wanted int64) int64 {
+	const unit = 1 << 20
+	least := (size + mostParts - 1) / mostParts
+	return max(wanted, (least+unit-1)/unit*unit)
+}
+
+func (s *session) createInput(at place, kind string) s3.CreateMultipartUploadInput {
+	return s3.CreateMultipartUploadInput{
+		Bucket: &at.bucket, Key: &at.key, ContentType: &kind,
+		CacheControl: s.given("cache_control"), ContentDisposition: s.given("content_disposition"), ContentEncoding: s.given("content_encoding"),
+		Metadata: s.textMap("metadata"), Tagging: s.tagging(), StorageClass: types.StorageClass(s.in.String("storage_class")),
+		ServerSideEncryption: types.ServerSideEncryption(s.in.String("encryption")), SSEKMSKeyId: s.given("kms_key_id"),
+		ExpectedBucketOwner: s.owner(),
+	}
+}
+
+// begin takes up an interrupted upload, or starts one. old is one that does not fit
+// any more.
+func (u *partsUpload) begin(ctx context.Context, kind string, old *sendHeader) (resumed int64, err error) {
+	if old != nil && old.ID != "" {
+		u.abort(ctx, old.ID)
+	}
+	if u.memory == nil || u.memory.header.ID == "" {
+		return 0, u.create(ctx, kind)
+	}
+	u.header = u.memory.header
+	u.parts = make([]sentPart, u.count())
+	for _, p := range u.memory.parts {
+		if p.N < 1 || p.N > u.count() || u.parts[p.N-1].N != 0 {
+			continue
+		}
+		u.parts[p.N-1] = p
+		resumed += u.sizeOf(p.N)
+	}
+	u.meter.add(resumed, meterStep)
+	return resumed, nil
+}
+
+func (u *partsUpload) create(ctx context.Context, kind string) error {
+	in := u.session.createInput(u.at, kind)
+	if u.header.Summed {
+		in.ChecksumAlgorithm = types.ChecksumAlgorithmCrc32
+	}
+	out, err := ask(ctx, u.session, u.at, (*s3.Client).CreateMultipartUpload, &in)
+	if err != nil {
+		return err
+	}
+	u.header.ID = aws.ToString(out.UploadId)
+	u.parts = make([]sentPart, u.count())
+	if err := u.memory.begin(u.header); err != nil {
+		u.abort(ctx, u.header.ID)
+		return err
+	}
+	return nil
+}
+
+func (u *partsUpload) count() int32 {
+	return int32((u.header.Size + u.header.Part - 1) / u.header.Part) //nolint:gosec // at most mostParts
+}
+
+func (u *partsUpload) sizeOf(n int32) int64 {
+	return min(u.header.Part, u.header.Size-int64(n-1)*u.header.Part)
+}
+
+// run sends the parts that are missing and puts all together.
+func (u *partsUpload) run(ctx context.Context) (*s3.CompleteMultipartUploadOutput, error) {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(u.session.concurrency)
+	for n := int32(1); n <= u.count() && groupCtx.Err() == nil; n++ {
+		if u.parts[n-1].N == 0 {
+			group.Go(func() error { return u.send(groupCtx, n) })
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := u.content.unchanged(u.session.env.Files); err != nil {
+		return nil, err
+	}
+	return u.complete(ctx)
+}
+
+func (u *partsUpload) send(ctx context.Context, n int32) error {
+	size := u.sizeOf(n)
+	in := &s3.UploadPartInput{
+		Bucket: &u.at.bucket, Key: &u.at.key, UploadId: &u.header.ID, PartNumber: &n, ExpectedBucketOwner: u.session.owner(),
+		Body: u.content.section(int64(n-1)*u.header.Part, size), ContentLength: &size,
+	}
+	if u.header.Summed {
+		in.ChecksumAlgorithm = types.ChecksumAlgorithmCrc32
+	}
+	out, err := ask(ctx, u.session, u.at, (*s3.Client).UploadPart, in)
+	if err != nil {
+		return err
+	}
+	part := sentPart{N: n, ETag: aws.ToString(out.ETag), CRC32: aws.ToString(out.ChecksumCRC32)}
+	u.parts[n-1] = part // a place of its own
+	u.meter.add(size, meterStep)
+	return u.memory.add(part)
+}
+
+func (u *partsUpload) complete(ctx context.Context) (*s3.CompleteMultipartUploadOutput, error) {
+	done := make([]types.CompletedPart, len(u.parts))
+	for i, p := range u.parts {
+		done[i] = types.CompletedPart{PartNumber: aws.Int32(p.N), ETag: aws.String(p.ETag)}
+		if p.CRC32 != "" {
+			done[i].ChecksumCRC32 = aws.String(p.CRC32)
+		}
+	}
+	return ask(ctx, u.session, u.at, (*s3.Client).CompleteMultipartUpload, &s3.CompleteMultipartUploadInput{
+		Bucket: &u.at.bucket, Key: &u.at.key, UploadId: &u.header.ID, MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
+		IfMatch: u.session.ifMatch(), IfNoneMatch: u.session.ifNoneMatch(), ExpectedBucketOwner: u.session.owner(),
+	})
+}
+
+// completed tells whether the object is already what these parts make.
+func (u *partsUpload) completed(ctx context.Context) (*s3.HeadObjectOutput, bool) {
+	all := md5.New() //nolint:gosec // what ETags are made with
+	for _, p := range u.parts {
+		sum, err := hex.DecodeString(strings.Trim(p.ETag, `"`))
+		if err != nil || len(sum) == 0 {
+			return nil, false
+		}
+		all.Write(sum)
+	}
+	head, err := u.session.head(ctx, u.at)
+	return head, err == nil && unquote(head.ETag) == fmt.Sprintf("%x-%d", all.Sum(nil), len(u.parts))
+}
+
+// abort has the service forget an upload and its parts, also if the context has
+// ended.
+func (u *partsUpload) abort(ctx context.Context, id string) {
+	if id == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
+	defer cancel()
+	_, err := ask(ctx, u.session, u.at, (*s3.Client).AbortMultipartUpload, &s3.AbortMultipartUploadInput{
+		Bucket: &u.at.bucket, Key: &u.at.key, UploadId: &id, ExpectedBucketOwner: u.session.owner(),
+	})
+	if code := codeOf(err); err != nil && code != "NoSuchUpload" && !errors.Is(err, context.Canceled) {
+		u.session.env.Warn("an upload that failed could not be cleaned up, and takes room in the bucket until its rules remove it: " +
+			u.session.secrets.String(u.session.explain(ctx, err).Message))
+	}
+}

@@ -1,0 +1,143 @@
+package s3
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// state is the memory of a transfer in parts beyond the end of the process: a file
+// whose first line says what the transfer is, and each other one which part is
+// done. It is locked as long as the transfer is under way, so that two of the same
+// do not meet; the lock ends with the process.
+type state[Header any, Part any] struct {
+	header Header
+	parts  []Part // that an earlier try has done
+
+	files *os.Root
+	name  string
+	file  *os.File
+	mu    sync.Mutex
+}
+
+// openState opens or makes the file of that name. It gives nil if another transfer
+// has it, or if the files directory cannot be written: then there is no memory.
+// fits tells whether an earlier try's header is of the same transfer; if there is
+// none that fits, the state is fresh.
+func openState[Header, Part any](files *os.Root, name string, fits func(Header) bool) (s *state[Header, Part], old *Header) {
+	f, err := files.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, nil
+	}
+	s = &state[Header, Part]{files: files, name: name, file: f}
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil || !s.isThere() {
+		_ = f.Close()
+		return nil, nil
+	}
+	found, ok := s.read()
+	if ok && fits(found) {
+		s.header = found
+		return s, &found
+	}
+	if ok {
+		old = &found
+	}
+	s.parts = nil
+	return s, old
+}
+
+// isThere tells whether the locked file is still the one of that name: its last
+// user may have removed it.
+func (s *state[H, P]) isThere() bool {
+	mine, err := s.file.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := s.files.Stat(s.name)
+	return err == nil && os.SameFile(mine, now)
+}
+
+// read takes in what an earlier try wrote. The last line may be cut off.
+func (s *state[H, P]) read() (header H, ok bool) {
+	lines := bufio.NewReader(io.NewSectionReader(s.file, 0, 1<<30))
+	var whole int64
+	for n := 0; ; n++ {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			break
+		}
+		if n == 0 {
+			if json.Unmarshal(line, &header) != nil {
+				return header, false
+			}
+			ok = true
+		} else {
+			var part P
+			if json.Unmarshal(line, &part) != nil {
+				break
+			}
+			s.parts = append(s.parts, part)
+		}
+		whole += int64(len(line))
+	}
+	if _, err := s.file.Seek(whole, io.SeekStart); err != nil || s.file.Truncate(whole) != nil {
+		return header, false
+	}
+	return header, ok
+}
+
+// begin writes what the transfer is, and forgets every earlier one.
+func (s *state[H, P]) begin(header H) error {
+	if s == nil {
+		return nil
+	}
+	s.header, s.parts = header, nil
+	if err := s.file.Truncate(0); err != nil {
+		return fmt.Errorf("note the transfer: %w", err)
+	}
+	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("note the transfer: %w", err)
+	}
+	if err := s.write(header); err != nil {
+		return err
+	}
+	return s.file.Sync()
+}
+
+// add writes that parts are done. It is safe for concurrent use.
+func (s *state[H, P]) add(parts ...P) error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, part := range parts {
+		if err := s.write(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *state[H, P]) write(v any) error {
+	line, err := json.Marshal(v)
+	if err == nil {
+		_, err = s.file.Write(append(line, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("note the transfer: %w", err)
+	}
+	return nil
+}
+
+// end forgets the transfer, which is over, one way or the other.
+func (s *state[H, P]) end() {
+	if s != nil {
+		_ = s.files.Remove(s.name)
+		_ = s.file.Close()
+	}
+}
