@@ -148,11 +148,7 @@ func (o *outliner) read(event Event) {
 	case *Called:
 		o.called(e)
 	case *Tried:
-		s := o.step(e.Address)
-		s.Failures = append(s.Failures, Try{Ended: e.At, Error: e.Error, Child: s.child(s.current)})
-		s.current, s.Next = e.Try+1, e.Next
-		s.Tries = len(s.Failures)
-		o.pass(e.At)
+		o.tried(e)
 	case *Returned:
 		ended = o.returned(e)
 	case *Woken:
@@ -195,7 +191,6 @@ func (o *outliner) step(a Address) *step {
 // reopen turns the end of a step into a failure that another try follows.
 func (s *step) reopen() {
 	s.Failures = append(s.Failures, Try{Ended: s.Ended, Error: s.Error, Child: s.child(s.current)})
-	s.Tries = len(s.Failures)
 	s.Status, s.Ended, s.Error, s.Output, s.Uses = engine.Running, time.Time{}, nil, nil, engine.Uses{}
 	s.once, s.allowed = false, false
 }
@@ -212,7 +207,9 @@ func (o *outliner) called(e *Called) {
 	s := o.step(e.Address)
 	s.identify(e.Identity)
 	s.Where, s.Inputs, s.Until, s.Next = e.Where, e.Inputs, e.Until, time.Time{}
-	s.once = s.once || e.Once
+	if e.Once {
+		s.once, s.allowed = true, false // what was allowed has been made use of
+	}
 	if s.Started.IsZero() {
 		s.Started, s.began = e.At, e.At
 	}
@@ -224,6 +221,17 @@ func (s *step) identify(i Identity) {
 	if i.Kind == engine.CallFlow {
 		s.Type = "FLOW"
 	}
+}
+
+func (o *outliner) tried(e *Tried) {
+	s := o.step(e.Address)
+	failure := Try{Ended: e.At, Error: e.Error, Child: s.child(e.Try)}
+	last := len(s.Failures) - 1
+	if last < 0 || failure.Child == "" || s.Failures[last].Child != failure.Child { // else a retry has said so before
+		s.Failures = append(s.Failures, failure)
+	}
+	s.current, s.Next = e.Try+1, e.Next
+	o.pass(e.At)
 }
 
 func (o *outliner) returned(e *Returned) *step {

@@ -162,6 +162,26 @@ func TestOutline(t *testing.T) {
 			},
 			want: "1 flow \"sub\" running 1..- try 2 (2 deniedroot.1) child root.1\n10 retried 1 ada\n",
 		},
+		"retried in a new try": {
+			events: []journal.Event{
+				&journal.Called{Address: address(1), Identity: child, At: after(1)},
+				&journal.Returned{Address: address(1), Identity: child, Status: engine.Failed, Started: after(1), Ended: after(2), Tries: 1, Error: fault(engine.Denied)},
+				failed,
+				&journal.Retried{At: after(10), Step: 2},
+				&journal.Tried{Address: address(1), Try: 1, At: after(10), Next: after(10), Error: fault(engine.Denied)},
+				&journal.Called{Address: address(1), Identity: child, At: after(11)},
+			},
+			want: "1 flow \"sub\" running 1..- try 2 (2 deniedroot.1) child root.1~2\n10 retried 1\n",
+		},
+		"a step that ended twice while it ran": {
+			state: journal.State{Status: engine.Paused, Waits: journal.WaitsForDecision},
+			events: []journal.Event{
+				&journal.Called{Address: address(1), Identity: connect, At: after(1), Once: true},
+				&journal.Marked{Address: address(1), At: after(2), Mark: journal.MarkRepeat},
+				&journal.Called{Address: address(1), Identity: connect, At: after(3), Once: true},
+			},
+			want: "1 connect \"db\" paused 1..- asks root.1 form 0\n2 repeat 1\n",
+		},
 		"retried with success": {
 			events: []journal.Event{
 				&journal.Returned{Address: address(1), Identity: connect, Status: engine.Failed, Started: after(1), Ended: after(2), Tries: 1, Error: fault(engine.Denied)},
