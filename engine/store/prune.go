@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -13,20 +14,23 @@ const (
 	endedTrees = `SELECT id, owner, ended FROM execution e
 		WHERE parent = '' AND ended IS NOT NULL AND ended < ?1 AND (ended, id) > (?2, ?3)
 		AND NOT EXISTS (SELECT 1 FROM execution WHERE parent <> '' AND root = e.id AND ended IS NULL)
-		ORDER BY ended, id LIMIT ?4`
-	// prunable gives executions of a tree, those below others before them.
-	prunable = `SELECT id FROM execution WHERE parent <> '' AND root = ?1
-		AND NOT EXISTS (SELECT 1 FROM execution WHERE id = ?1 AND (ended IS NULL OR ended >= ?2))
-		ORDER BY created DESC, id DESC LIMIT ?3`
-	deleteJournal   = `DELETE FROM journal WHERE execution = ?`
-	deleteLog       = `DELETE FROM log WHERE execution = ?`
-	deleteOrders    = `DELETE FROM orders WHERE execution = ?`
-	deleteExecution = `DELETE FROM execution WHERE id = ?`
-	prunableRoot    = `SELECT EXISTS (SELECT 1 FROM execution WHERE id = ?1 AND ended < ?2)
-		AND NOT EXISTS (SELECT 1 FROM execution WHERE parent <> '' AND root = ?1)`
-	deleteTraces   = `DELETE FROM trace WHERE root = ?`
-	textsOfTree    = `SELECT text FROM text_use WHERE root = ?`
-	deleteTextUses = `DELETE FROM text_use WHERE root = ?`
+		ORDER BY ended, id LIMIT 100`
+	// stillEnded gives those of a list of roots that have not come to life again.
+	stillEnded = `SELECT e.id, ` + rowsOf + ` FROM json_each(?1) l JOIN execution e ON e.id = l.value
+		WHERE e.ended IS NOT NULL AND e.ended < ?2
+		AND NOT EXISTS (SELECT 1 FROM execution WHERE parent <> '' AND root = e.id AND ended IS NULL)`
+	// below gives executions of trees, those that came last before the others.
+	below = `SELECT e.id, ` + rowsOf + ` FROM json_each(?1) l JOIN execution e ON e.root = l.value
+		WHERE e.parent <> '' ORDER BY l.key, e.created DESC, e.id DESC LIMIT ?2`
+	rowsOf = `2 + (SELECT coalesce(max(number), 0) FROM journal WHERE execution = e.id)
+		+ (SELECT coalesce(max(number), 0) FROM log WHERE execution = e.id)`
+	textsOfTrees   = `SELECT DISTINCT text FROM text_use WHERE root IN (SELECT value FROM json_each(?))`
+	deleteJournals = `DELETE FROM journal WHERE execution IN (SELECT value FROM json_each(?))`
+	deleteLogs     = `DELETE FROM log WHERE execution IN (SELECT value FROM json_each(?))`
+	deleteOrders   = `DELETE FROM orders WHERE execution IN (SELECT value FROM json_each(?))`
+	deleteTraces   = `DELETE FROM trace WHERE root IN (SELECT value FROM json_each(?))`
+	deleteTextUses = `DELETE FROM text_use WHERE root IN (SELECT value FROM json_each(?))`
+	deleteThem     = `DELETE FROM execution WHERE id IN (SELECT value FROM json_each(?))`
 )
 
 // pruneRows is about how many rows one transaction of Prune removes.
@@ -46,20 +50,23 @@ func (e *Executions) Prune(ctx context.Context, before time.Time, owners ...stri
 		}
 		last := page[len(page)-1]
 		from, after = last.ended, last.id
-		if len(owners) > 0 {
-			page = slices.DeleteFunc(page, func(t endedTree) bool { return !slices.Contains(owners, t.owner) })
+		var ids []string
+		for _, t := range page {
+			if len(owners) == 0 || slices.Contains(owners, t.owner) {
+				ids = append(ids, t.id)
+			}
 		}
-		for len(page) > 0 {
+		for len(ids) > 0 {
 			start := time.Now()
-			var done, gone int
+			var gone int
 			err := e.s.write(ctx, "prune executions", func(tx *sql.Tx, _ *keys) (err error) {
-				done, gone, err = e.prune(ctx, tx, page, before)
+				ids, gone, err = prune(ctx, tx, ids, before)
 				return err
 			})
 			if err != nil {
 				return trees, err
 			}
-			page, trees = page[done:], trees+gone
+			trees += gone
 			select {
 			case <-time.After(time.Since(start)): // as long for others
 			case <-ctx.Done():
@@ -69,47 +76,13 @@ func (e *Executions) Prune(ctx context.Context, before time.Time, owners ...stri
 	}
 }
 
-// prune removes trees until it has removed enough rows for one transaction: done
-// of them need no further look, and gone were removed.
-func (e *Executions) prune(ctx context.Context, tx *sql.Tx, page []endedTree, before time.Time) (done, gone int, err error) {
-	rows := 0
-	for _, t := range page {
-		below, err := stringsOf(ctx, tx, prunable, t.id, micros(before), pruneRows)
-		if err != nil {
-			return 0, 0, err
-		}
-		for _, id := range below {
-			if rows >= pruneRows {
-				return done, gone, nil
-			}
-			n, err := deleteOne(ctx, tx, id)
-			if err != nil {
-				return 0, 0, err
-			}
-			rows += n
-		}
-		if rows >= pruneRows {
-			return done, gone, nil
-		}
-		n, err := e.pruneRoot(ctx, tx, t.id, before)
-		if err != nil {
-			return 0, 0, err
-		}
-		done, rows = done+1, rows+n
-		if n > 0 {
-			gone++
-		}
-	}
-	return done, gone, nil
-}
-
 type endedTree struct {
 	id, owner string
 	ended     int64
 }
 
 func (e *Executions) endedTrees(ctx context.Context, before time.Time, from int64, after string) ([]endedTree, error) {
-	rows, err := e.s.db.QueryContext(ctx, endedTrees, micros(before), from, after, 100)
+	rows, err := e.s.db.QueryContext(ctx, endedTrees, micros(before), from, after)
 	if err != nil {
 		return nil, err
 	}
@@ -125,60 +98,98 @@ func (e *Executions) endedTrees(ctx context.Context, before time.Time, from int6
 	return trees, rows.Err()
 }
 
-// deleteOne removes an execution and all that belongs to it alone, and gives how
-// many rows these were.
-func deleteOne(ctx context.Context, tx *sql.Tx, id string) (rows int, err error) {
-	for _, query := range []string{deleteJournal, deleteLog, deleteOrders, deleteExecution} {
-		result, err := tx.ExecContext(ctx, query, id)
-		if err != nil {
-			return 0, err
-		}
-		n, err := result.RowsAffected()
-		if err != nil {
-			return 0, err
-		}
-		rows += int(n)
-	}
-	return rows, nil
-}
-
-// pruneRoot removes the root of a tree of which nothing else is left, unless it
-// has come to life again. It comes last, so that what is left of a tree when this
-// is interrupted can be read, and is removed the next time.
-func (e *Executions) pruneRoot(ctx context.Context, tx *sql.Tx, root string, before time.Time) (rows int, err error) {
-	var ended bool
-	if err := tx.QueryRowContext(ctx, prunableRoot, root, micros(before)).Scan(&ended); err != nil || !ended {
-		return 0, err
-	}
-	texts, err := rowIDs(ctx, tx, textsOfTree, root)
+// prune removes as much of trees as is enough for one transaction, and gives what
+// is left of them to be looked at and how many are gone. Roots go last, so that
+// what is left when this is interrupted can be read, and is removed the next time.
+func prune(ctx context.Context, tx *sql.Tx, trees []string, before time.Time) (left []string, gone int, err error) {
+	budget := pruneRows
+	roots, err := prunable(ctx, tx, stillEnded, list(trees), micros(before))
 	if err != nil {
-		return 0, err
+		return nil, 0, err
+	}
+	trees = names(roots)
+	leaves, err := prunable(ctx, tx, below, list(trees), pruneRows)
+	if err != nil {
+		return nil, 0, err
+	}
+	removed := afford(leaves, &budget)
+	if len(removed) < len(leaves) || len(leaves) == pruneRows {
+		return trees, 0, deleteExecutions(ctx, tx, names(removed))
+	}
+	ended := afford(roots, &budget)
+	texts, err := rowIDs(ctx, tx, textsOfTrees, list(names(ended)))
+	if err != nil {
+		return nil, 0, err
 	}
 	for _, query := range []string{deleteTraces, deleteTextUses} {
-		if _, err := tx.ExecContext(ctx, query, root); err != nil {
-			return 0, err
+		if _, err := tx.ExecContext(ctx, query, list(names(ended))); err != nil {
+			return nil, 0, err
 		}
 	}
-	if rows, err = deleteOne(ctx, tx, root); err != nil {
-		return 0, err
+	if err := deleteExecutions(ctx, tx, names(append(removed, ended...))); err != nil {
+		return nil, 0, err
 	}
-	return rows, deleteTexts(ctx, tx, texts)
+	return trees[len(ended):], len(ended), deleteTexts(ctx, tx, texts)
 }
 
-// stringsOf gives the first column of a query.
-func stringsOf(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
+// weighed is an execution and about how many rows it has.
+type weighed struct {
+	id   string
+	rows int
+}
+
+// afford gives the first of the executions that the budget has room for, at
+// least one while there is any, and takes them off it.
+func afford(all []weighed, budget *int) []weighed {
+	for i, w := range all {
+		if *budget <= 0 {
+			return all[:i:i]
+		}
+		*budget -= w.rows
+	}
+	return all[:len(all):len(all)]
+}
+
+func prunable(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]weighed, error) {
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	var found []string
+	var found []weighed
 	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
+		var w weighed
+		if err := rows.Scan(&w.id, &w.rows); err != nil {
 			return nil, err
 		}
-		found = append(found, text)
+		found = append(found, w)
 	}
 	return found, rows.Err()
+}
+
+// deleteExecutions removes executions and all that belongs to them alone.
+func deleteExecutions(ctx context.Context, tx *sql.Tx, ids []string) error {
+	for _, query := range []string{deleteJournals, deleteLogs, deleteOrders, deleteThem} {
+		if _, err := tx.ExecContext(ctx, query, list(ids)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func names(all []weighed) []string {
+	ids := make([]string, 0, len(all))
+	for _, w := range all {
+		ids = append(ids, w.id)
+	}
+	return ids
+}
+
+// list gives a list as an argument of a query.
+func list(ids []string) string {
+	if len(ids) == 0 {
+		return "[]"
+	}
+	text, _ := json.Marshal(ids) // strings never fail
+	return string(text)
 }
