@@ -1,5 +1,6 @@
-// Package store keeps connections and other documents of users in one SQLite
-// file, encrypted.
+// Package store keeps what weir must remember in one SQLite file, encrypted:
+// connections and other documents of users, and the executions of flows with their
+// journals, logs and settings.
 //
 // A data key encrypts everything that a user typed, but owners, names, kinds,
 // types, revisions and times, by which rows are found. Each ciphertext is bound
@@ -7,10 +8,18 @@
 // data key lies in the store, wrapped by a master key that does not: see
 // [MasterKey]. [Store.RotateKey] replaces the data key, [Store.Rekey] both.
 //
-// Several processes may use one store at once. Every write is one transaction,
-// on disk when it returns; a write that fails changes nothing. Errors hold no
-// value; those that have a remedy are *engine.Error with a hint.
+// What executions write is encrypted under keys of their own, which are derived
+// from a journal key that the data key encrypts. In the clear are their ids,
+// owners, names, states and times, the names of settings, and the digests of the
+// texts of flows.
+//
+// Several processes may use one store at once; one of them may be its engine, see
+// [Store.TakeEngine]. Every write is one transaction, on disk when it returns or,
+// of [Executions.Commit], when it says so; a write that fails changes nothing.
+// Commits that come at the same time are written together, with one wait for the
+// disk. Errors hold no value; those that have a remedy are *engine.Error with a
+// hint.
 //
 // What it does not do: it checks no rights of users, and knows nothing of what a
-// document says.
+// document or a flow says.
 package store
