@@ -70,14 +70,18 @@ type Suite struct {
 	// Around runs each test, best with a clock of its own: synctest.Test. The suite
 	// sleeps for hours.
 	Around func(t *testing.T, test func(t *testing.T))
+	// Tampers says that the engines can tamper with journals.
+	Tampers bool
 }
 
 // Run runs the suite.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
-	for _, tests := range []map[string]func(*world){
-		resultTests(),
-	} {
+	groups := []map[string]func(*world){resultTests(), crashTests()}
+	if s.Tampers {
+		groups = append(groups, tamperTests())
+	}
+	for _, tests := range groups {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -192,7 +196,7 @@ func (w *world) startAs(request engine.Request) engine.ID {
 }
 
 // patience is how long a test waits for anything, on its own clock.
-const patience = 10 * time.Minute
+const patience = time.Hour
 
 // end waits for an execution's end.
 func (w *world) end(id engine.ID) engine.Execution {

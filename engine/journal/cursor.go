@@ -3,6 +3,7 @@ package journal
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/weir-engine/weir/engine"
 )
@@ -171,6 +172,23 @@ func (c *Cursor) Ordinal() int {
 
 // Called gives what was written when the call was made; nil if nothing was.
 func (c *Cursor) Called(a Address) *Called { return c.called[a] }
+
+// Children gives the child flows, in their last tries, of which no end is known.
+func (c *Cursor) Children(id engine.ID) []engine.ID {
+	var children []engine.ID
+	for address, called := range c.called {
+		if _, ended := c.returned[address]; called.Kind != engine.CallFlow || ended {
+			continue
+		}
+		try := 1
+		if tried := c.tried[address]; tried != nil {
+			try = tried.Try + 1
+		}
+		children = append(children, TryID(ChildID(id, address), try))
+	}
+	slices.Sort(children)
+	return children
+}
 
 // Tried gives the last failed try of a step after which there was to be another;
 // nil if there is none.

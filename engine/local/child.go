@@ -21,7 +21,7 @@ func (f *flow) launchFlow(c *call) {
 		f.tryChild(c)
 		return
 	}
-	f.runner.work.Go(func() { f.attach(c) })
+	f.beside(func() { f.attach(c) })
 }
 
 // tryChild starts a child flow when the time of its try has come.
@@ -33,7 +33,7 @@ func (f *flow) tryChild(c *call) {
 		f.alarms.at(f, c.next, func() { f.retryChild(c) })
 	default:
 		c.next = time.Time{}
-		f.runner.work.Go(func() { f.startChild(c) })
+		f.beside(func() { f.startChild(c) })
 	}
 }
 
@@ -53,7 +53,6 @@ func (f *flow) attach(c *call) {
 		defer f.mu.Unlock()
 		if !f.dropped {
 			f.tryChild(c)
-			f.advance()
 		}
 		return
 	}
@@ -63,10 +62,9 @@ func (f *flow) attach(c *call) {
 		switch {
 		case f.dropped || f.runner.stopped():
 		case passing(err):
-			f.alarms.at(f, f.runner.now().Add(writeDelay), func() { f.runner.work.Go(func() { f.attach(c) }) })
+			f.alarms.at(f, f.runner.now().Add(writeDelay), func() { f.beside(func() { f.attach(c) }) })
 		default:
 			f.fault(asError(err))
-			f.advance()
 		}
 		return
 	}
@@ -116,7 +114,6 @@ func (f *flow) startChild(c *call) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	defer f.advance()
 	switch {
 	case f.dropped || f.runner.stopped():
 		return

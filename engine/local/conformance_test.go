@@ -15,7 +15,7 @@ import (
 // inMemory runs the suite on a store in memory.
 func inMemory() enginetest.Suite {
 	return enginetest.Suite{
-		Around: synctest.Test,
+		Around: synctest.Test, Tampers: true,
 		New: func(*testing.T) func(*testing.T, enginetest.Setup) enginetest.Engine {
 			memory := enginetest.NewMemory()
 			return func(t *testing.T, setup enginetest.Setup) enginetest.Engine {

@@ -45,7 +45,7 @@ type flow struct {
 	order    []*call // outstanding ones, in the order in which they were made
 	steps    map[engine.ID]*call
 	given    map[journal.Address]bool // calls that were given up, whose answers come too late
-	busy     int                      // steps that run
+	busy     int                      // what goes on beside the script, such as steps
 	doubts   []*call
 	changes  outbox
 	ended    *engine.Error // of a flow that failed
@@ -223,6 +223,8 @@ func (f *flow) advance() {
 			close(next.wake)
 			return
 		case f.done:
+			return
+		case f.faulty:
 			return
 		case f.releaseDead():
 		case f.live && len(f.orders) > 0:

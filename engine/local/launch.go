@@ -25,19 +25,29 @@ func (f *flow) launch(c *call) {
 		return // the next engine does
 	}
 	c.begun = true
-	if called := f.cursor.Called(c.address); called != nil {
-		if called.Identity != c.identity {
-			f.misfit(c.address, called.Identity, c)
-			return
-		}
-		c.until = called.Until
-		if f.unsure(c) {
-			f.doubts = append(f.doubts, c)
-			f.paused = true
-			return
-		}
+	switch {
+	case !f.recorded(c):
+	case f.unsure(c):
+		f.doubts = append(f.doubts, c)
+		f.paused = true
+	default:
+		f.carryOut(c)
 	}
-	f.carryOut(c)
+}
+
+// recorded takes in what is known of a call that was under way before. It is false,
+// and the end of the work on the execution, if that was another call.
+func (f *flow) recorded(c *call) bool {
+	called := f.cursor.Called(c.address)
+	if called == nil {
+		return true
+	}
+	if called.Identity != c.identity {
+		f.misfit(c.address, called.Identity, c)
+		return false
+	}
+	c.until = called.Until
+	return true
 }
 
 // unsure tells whether it is not known if a step took effect that must not run
@@ -59,7 +69,7 @@ func (f *flow) carryOut(c *call) {
 	case engine.CallNow:
 		f.observe(c, &journal.Observed{Time: f.runner.now()})
 	case engine.CallSource:
-		f.runner.work.Go(func() { f.launchSource(c) })
+		f.beside(func() { f.launchSource(c) })
 	case engine.CallAsk:
 		if f.runner.config.Store == nil {
 			f.observe(c, &journal.Observed{Error: &engine.Error{
@@ -115,7 +125,6 @@ func (f *flow) launchSource(c *call) {
 		f.tree.keep(e.Text, text)
 	}
 	f.observe(c, e)
-	f.advance()
 }
 
 func (f *flow) launchSleep(c *call) {
@@ -150,17 +159,27 @@ func (f *flow) launchStep(c *call) {
 	}
 	ctx, cancel := context.WithCancel(f.runner.life)
 	c.cancel = cancel
-	f.busy++
-	f.runner.work.Go(func() {
+	f.beside(func() {
 		defer cancel()
 		e, stopped := f.perform(ctx, c)
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.busy--
 		c.cancel = nil
 		if !stopped && !f.dropped {
 			f.record(c, e)
 		}
+	})
+}
+
+// beside does something beside the script, which keeps the flow in memory. It is
+// called, as all here, with the lock held, which do does not have.
+func (f *flow) beside(do func()) {
+	f.busy++
+	f.runner.work.Go(func() {
+		do()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.busy--
 		f.advance()
 	})
 }

@@ -85,6 +85,12 @@ func (f *flow) take(o journal.Order) {
 // obeyNext carries out the order that came first. It is called when all lines of a
 // script that is live wait, so that what the order is about is there again.
 func (f *flow) obeyNext() {
+	if f.paused && !f.launched {
+		f.doubt()
+	}
+	if f.faulty {
+		return
+	}
 	o := f.orders[0]
 	f.orders = f.orders[1:]
 	f.obey(o)
@@ -92,20 +98,17 @@ func (f *flow) obeyNext() {
 
 func (f *flow) obey(o journal.Order) {
 	f.leaving = false
-	if f.paused && !f.launched {
-		f.doubt()
-	}
 	if o.Number != 0 {
 		f.changes.done = append(f.changes.done, o.Number)
 	}
 	switch o.Verb {
 	case journal.VerbCancel:
-		f.unpause()
-		for _, c := range f.doubts {
-			f.record(c, f.endOf(c, unknownEffect()))
+		f.cancel(false, o.By) // before the answers that it leads to
+		if !f.launched {
+			f.cancelChildren()
 		}
-		f.doubts = nil
-		f.cancel(false, o.By)
+		f.unpause()
+		f.abandonDoubts()
 	case journal.VerbPause:
 		if !f.paused {
 			f.paused = true
@@ -125,11 +128,22 @@ func (f *flow) obey(o journal.Order) {
 	f.flush()
 }
 
+// abandonDoubts ends the steps of which it is not known whether they took effect.
+func (f *flow) abandonDoubts() {
+	if f.faulty {
+		return
+	}
+	for _, c := range f.doubts {
+		f.record(c, f.endOf(c, unknownEffect()))
+	}
+	f.doubts = nil
+}
+
 // doubt finds the steps again that a paused execution was asked about before it left
 // memory.
 func (f *flow) doubt() {
 	for _, c := range f.order {
-		if !c.begun && f.unsure(c) {
+		if !c.begun && f.unsure(c) && f.recorded(c) {
 			c.begun = true
 			f.doubts = append(f.doubts, c)
 		}

@@ -102,6 +102,9 @@ func (f *flow) leave() {
 	f.stopSteps()
 	f.alarms.stop()
 	f.runner.left(f)
+	for _, o := range f.orders { // they have it taken up again
+		f.runner.tell(f.row.ID, o)
+	}
 	f.advance()
 }
 
@@ -145,6 +148,9 @@ func (f *flow) fault(failure *engine.Error) {
 		Kind: engine.EventLog, Level: engine.Fault, Execution: f.row.ID, Message: failure.Error() + hint(failure),
 	})})
 	f.paused, f.live, f.faulty = true, true, true
+	if f.obeyFaulty() {
+		return
+	}
 	o.state = &journal.State{Status: engine.Paused, Waits: journal.WaitsForResume, Kind: failure.Kind}
 	o.after = append(o.after, func() {
 		f.mu.Lock()
@@ -152,6 +158,28 @@ func (f *flow) fault(failure *engine.Error) {
 		f.leave()
 	})
 	f.flush()
+}
+
+// obeyFaulty carries out the orders for a flow that the engine cannot go on with, and
+// tells whether it is cancelled. To resume it was to try again.
+func (f *flow) obeyFaulty() (cancelled bool) {
+	cancelled = f.cancelling
+	for _, o := range f.orders {
+		if o.Number != 0 {
+			f.changes.done = append(f.changes.done, o.Number)
+		}
+		cancelled = cancelled || o.Verb == journal.VerbCancel
+	}
+	f.orders = nil
+	if !cancelled {
+		return false
+	}
+	for _, id := range f.cursor.Children(f.row.ID) {
+		f.runner.tell(id, journal.Order{Verb: journal.VerbCancel})
+	}
+	f.ended, f.output = cancelledError(), nil
+	f.finish()
+	return true
 }
 
 func hint(e *engine.Error) string {

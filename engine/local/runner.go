@@ -286,6 +286,7 @@ func (r *Runner) ended(f *flow, e engine.Execution) {
 	f.mu.Lock()
 	f.dropped = true
 	f.alarms.stop()
+	f.advance() // one that was given up has lines that wait
 	f.mu.Unlock()
 	r.mu.Lock()
 	waiters := r.waiters[e.ID]
