@@ -2,8 +2,6 @@ package store_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +12,7 @@ import (
 	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/engine/journal"
 	"github.com/weir-engine/weir/engine/store"
+	"github.com/weir-engine/weir/testdata/disk"
 )
 
 // steps is one execution that writes a step after the other: each is on disk
@@ -41,10 +40,10 @@ func steps(tb testing.TB, s *store.Store, id engine.ID, left *atomic.Int64, live
 func BenchmarkCommit(b *testing.B) {
 	for _, writers := range []int{1, 10, 100, 1000} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			countSyncs()
+			disk.Syncs() // from here on
 			s := open(b, b.TempDir())
 			mustCommit(b, s, root("0", ""))
-			before := syncs.Load()
+			before := disk.Syncs()
 			var left, made atomic.Int64
 			left.Store(int64(b.N))
 			lives := func() engine.ID { return engine.ID(fmt.Sprintf("%011x-abcdefghijkl", made.Add(1))) }
@@ -58,7 +57,7 @@ func BenchmarkCommit(b *testing.B) {
 			writing.Wait()
 			changes := float64(int64(b.N) + made.Load())
 			b.ReportMetric(changes/time.Since(start).Seconds(), "changes/s")
-			b.ReportMetric(float64(syncs.Load()-before)/changes, "fsyncs/change")
+			b.ReportMetric(float64(disk.Syncs()-before)/changes, "fsyncs/change")
 		})
 	}
 }
@@ -68,9 +67,8 @@ func BenchmarkCommit(b *testing.B) {
 // into a file that has its size already, and the wait for the disk.
 func BenchmarkLone(b *testing.B) {
 	s := open(b, b.TempDir())
-	file := preallocated(b)
+	file := disk.NewFile(b)
 	mustCommit(b, s, root("0", ""))
-	page := make([]byte, 4096)
 	lone, floor := make([]time.Duration, 0, 10_000), make([]time.Duration, 0, 10_000)
 	warm(b, s)
 	for i := 1; b.Loop(); i++ {
@@ -78,14 +76,9 @@ func BenchmarkLone(b *testing.B) {
 		start := time.Now()
 		mustCommit(b, s, change)
 		lone = append(lone, time.Since(start))
-		for n := range twentieth(i) {
+		for range twentieth(i) {
 			start = time.Now()
-			if _, err := file.WriteAt(page, int64((i+n)%1000)*4096); err != nil {
-				b.Fatal(err)
-			}
-			if err := syncData(file); err != nil {
-				b.Fatal(err)
-			}
+			file.Sync(b)
 			floor = append(floor, time.Since(start))
 		}
 	}
@@ -130,23 +123,6 @@ func twentieth(i int) int {
 		return 20
 	}
 	return 0
-}
-
-// preallocated gives a file of 1,000 pages, which have been written.
-func preallocated(tb testing.TB) *os.File {
-	tb.Helper()
-	file, err := os.Create(filepath.Join(tb.TempDir(), "floor"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = file.Close() })
-	if _, err := file.Write(make([]byte, 1000*4096)); err != nil {
-		tb.Fatal(err)
-	}
-	if err := file.Sync(); err != nil {
-		tb.Fatal(err)
-	}
-	return file
 }
 
 // BenchmarkLoad reads an execution of 500 steps.

@@ -1,20 +1,30 @@
-package store_test
+// Package disk tells benchmarks what the disk has to do with their figures: how
+// often SQLite waited for it, and how long a bare wait takes.
+package disk
 
 import (
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"unsafe"
 
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// syncs counts how often SQLite has waited for the disk, in all stores of the
-// process that were opened after the first call of countSyncs.
+// Syncs gives how often SQLite has waited for the disk so far, in all stores of the
+// process that were opened after the first call.
+func Syncs() int64 {
+	count()
+	return syncs.Load()
+}
+
 var syncs atomic.Int64
 
-// countSyncs puts itself between SQLite and the file system.
-var countSyncs = sync.OnceFunc(func() {
+// count puts itself between SQLite and the file system.
+var count = sync.OnceFunc(func() {
 	tls := libc.NewTLS()
 	under := sqlite3.Xsqlite3_vfs_find(tls, 0)
 	shim := libc.Xcalloc(tls, 1, libc.Tsize_t(unsafe.Sizeof(sqlite3.Tsqlite3_vfs{})))
@@ -69,3 +79,39 @@ func pointer[F any](f F) uintptr {
 }
 
 var pointers sync.Map
+
+// File is a file of a fixed size, written page by page.
+type File struct {
+	file *os.File
+	page []byte
+	next int64
+}
+
+const pages = 1000
+
+// NewFile makes a file that has its full size.
+func NewFile(tb testing.TB) *File {
+	tb.Helper()
+	file, err := os.Create(filepath.Join(tb.TempDir(), "floor"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = file.Close() })
+	f := &File{file: file, page: make([]byte, 4096)}
+	for range pages {
+		f.Sync(tb)
+	}
+	return f
+}
+
+// Sync writes 4 KiB and waits until they are on disk: what no commit can be below.
+func (f *File) Sync(tb testing.TB) {
+	tb.Helper()
+	if _, err := f.file.WriteAt(f.page, f.next%pages*4096); err != nil {
+		tb.Fatal(err)
+	}
+	f.next++
+	if err := f.file.Sync(); err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -3,10 +3,8 @@ package local_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/weir-engine/weir/engine/local"
 	"github.com/weir-engine/weir/engine/store"
 	"github.com/weir-engine/weir/tasks/all"
+	"github.com/weir-engine/weir/testdata/disk"
 )
 
 // durable is a runner that serves a store of its own.
@@ -35,6 +34,7 @@ func durable(tb testing.TB, dir string) *local.Runner {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	disk.Syncs() // counts from here on
 	s, err := store.Open(tb.Context(), store.Config{Dir: dir})
 	if err != nil {
 		tb.Fatal(err)
@@ -84,7 +84,8 @@ func BenchmarkW1(b *testing.B) {
 	text, files := fmt.Sprintf(fib, 40), b.TempDir()
 	execute(b, r, text, files)
 	var flows, floor time.Duration
-	disk := newDisk(b)
+	file := disk.NewFile(b)
+	waits := disk.Syncs()
 	b.ResetTimer()
 	for b.Loop() { // turn about, for the disk is not the same all the time
 		start := time.Now()
@@ -92,45 +93,13 @@ func BenchmarkW1(b *testing.B) {
 		flows += time.Since(start)
 		start = time.Now()
 		for range 40 {
-			disk.sync(b)
+			file.Sync(b)
 		}
 		floor += time.Since(start)
 	}
 	b.ReportMetric(float64(flows.Microseconds())/1000/float64(b.N), "ms/flow")
 	b.ReportMetric(float64(floor.Microseconds())/1000/float64(b.N), "floor-ms/flow")
-}
-
-// disk is a file of a fixed size.
-type disk struct {
-	file *os.File
-	page []byte
-	next int64
-}
-
-func newDisk(b *testing.B) *disk {
-	file, err := os.Create(filepath.Join(b.TempDir(), "floor"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = file.Close() })
-	d := &disk{file: file, page: make([]byte, 4096)}
-	for range diskPages {
-		d.sync(b)
-	}
-	return d
-}
-
-const diskPages = 1000
-
-// sync writes a page and waits until it is on disk.
-func (d *disk) sync(b *testing.B) {
-	if _, err := d.file.WriteAt(d.page, d.next%diskPages*4096); err != nil {
-		b.Fatal(err)
-	}
-	d.next++
-	if err := syscall.Fdatasync(int(d.file.Fd())); err != nil {
-		b.Fatal(err)
-	}
+	b.ReportMetric(float64(disk.Syncs()-waits)/40/float64(b.N), "fsyncs/step")
 }
 
 // BenchmarkW3 is a flow that starts 500 steps at once and waits for all.
@@ -148,6 +117,7 @@ wait_all(steps)`, b.TempDir()
 func BenchmarkW2(b *testing.B) {
 	r := durable(b, b.TempDir())
 	text, files := `for i = 1, 10 do task("FAKE", { payload = i }) end`, b.TempDir()
+	waits := disk.Syncs()
 	for b.Loop() {
 		var group sync.WaitGroup
 		left := make(chan int, 1000)
@@ -165,4 +135,5 @@ func BenchmarkW2(b *testing.B) {
 		group.Wait()
 	}
 	b.ReportMetric(10_000*float64(b.N)/b.Elapsed().Seconds(), "steps/s")
+	b.ReportMetric(float64(disk.Syncs()-waits)/10_000/float64(b.N), "fsyncs/step")
 }
