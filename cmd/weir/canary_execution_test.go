@@ -136,13 +136,14 @@ func TestCanaryInExecutions(t *testing.T) {
 	}
 	canary.run("", "execution", "start", recorded)
 	canary.run(string(typed), "execution", "start", recorded, "--input-file", "-", "-o", "json")
+	// An input is known to be secret when a task has taken it as such.
+	canary.until(`(?s)gate +running.*gate +running`, "execution", "list", "--children")
 	for _, id := range canary.ids() {
 		canary.show(id)
 		if strings.HasSuffix(id, ".2") {
 			canary.until(`^1 +connect gate .*running`, "execution", "show", id)
 		}
 	}
-	canary.until(`(?s)gate +running.*gate +running`, "execution", "list", "--children")
 	canary.searchFiles("before the engine is killed")
 	first.end(os.Kill)
 

@@ -149,7 +149,7 @@ func (f *follower) look(ctx context.Context) (journal.Row, error) {
 			if err := f.show(l); err != nil {
 				return row, err
 			}
-			f.position = l.Position
+			f.position, f.served = l.Position, true // an engine wrote it
 		}
 		if len(lines) < linesAtOnce {
 			return row, nil

@@ -39,6 +39,16 @@ func (u userOf) write(name, text string) {
 	}
 }
 
+// startedID reads the line that tells the id of an execution that was started.
+func startedID(lines *bufio.Scanner) string {
+	for lines.Scan() {
+		if id, ok := strings.CutPrefix(lines.Text(), "execution "); ok {
+			return id
+		}
+	}
+	return ""
+}
+
 // TestInterruptedWait presses Ctrl-C while somebody waits for an execution: it goes
 // on, with an engine and without.
 func TestInterruptedWait(t *testing.T) {
@@ -68,13 +78,7 @@ func TestInterruptedWait(t *testing.T) {
 				t.Fatal(err)
 			}
 			lines := bufio.NewScanner(stderr)
-			id := ""
-			for id == "" && lines.Scan() {
-				id, _ = strings.CutPrefix(lines.Text(), "execution ")
-				if id == lines.Text() {
-					id = "" // that was another line
-				}
-			}
+			id := startedID(lines)
 			if err := cmd.Process.Signal(os.Interrupt); err != nil {
 				t.Fatal(err)
 			}
@@ -127,8 +131,7 @@ func TestEngineDiesUnderAWaiter(t *testing.T) {
 		}
 		t.Fatalf("the waiter never said %q", text)
 	}
-	await("execution ")
-	id := strings.TrimPrefix(lines.Text(), "execution ")
+	id := startedID(lines)
 	await("begun")
 	if err := first.Process.Kill(); err != nil {
 		t.Fatal(err)
