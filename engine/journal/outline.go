@@ -20,12 +20,12 @@ type Outline struct {
 // Step is what a journal tells of one call of a flow. Times that it does not tell
 // are zero.
 type Step struct {
-	Address
-	ID    engine.ID // see [ChildID]
-	Kind  engine.CallKind
-	Name  string // of the connection, task type, flow, setting or module; the title of a question
-	Type  string // the task type behind a connection; "FLOW" for a flow
-	Where string // "flow.lua:12", may be empty
+	Address Address
+	ID      engine.ID // see [ChildID]
+	Kind    engine.CallKind
+	Name    string // of the connection, task type, flow, setting or module; the title of a question
+	Type    string // the task type behind a connection; "FLOW" for a flow
+	Where   string // "flow.lua:12", may be empty
 	// Status is running while the step runs or will run again, waiting while it
 	// waits for its time, a lock or an answer, and paused while it is not known
 	// whether it took effect.
@@ -274,7 +274,7 @@ func (o *outliner) note(event Event) {
 		n := Note{At: e.At, What: NoteKind(e.Mark), By: e.By}
 		if e.Mark == MarkRepeat {
 			s := o.step(e.Address)
-			s.allowed, n.Step = true, e.Address.String()
+			s.allowed, n.Step = true, e.String()
 		}
 		o.add(n)
 	case *Cancelled:

@@ -56,16 +56,36 @@ func outlined(o journal.Outline) string {
 	return b.String()
 }
 
-func TestOutline(t *testing.T) {
+// outlineCase is the state and the events after the first of an execution.
+type outlineCase struct {
+	state  journal.State
+	events []journal.Event
+	want   string
+}
+
+func checkOutlines(t *testing.T, cases map[string]outlineCase) {
+	t.Helper()
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			events := append([]journal.Event{&journal.Begun{At: at}}, test.events...)
+			h := journal.History{Row: journal.Row{ID: "root", State: test.state}, Events: events}
+			if diff := cmp.Diff(test.want, outlined(journal.NewOutline(h))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+var (
+	connect = identity(engine.CallConnect, "db")
+	child   = identity(engine.CallFlow, "sub")
+	failed  = &journal.Finished{At: after(9), Status: engine.Failed, Error: fault(engine.Denied)}
+)
+
+func TestOutlineOfSteps(t *testing.T) {
 	t.Parallel()
-	begun := &journal.Begun{At: at}
-	connect, child := identity(engine.CallConnect, "db"), identity(engine.CallFlow, "sub")
-	failed := &journal.Finished{At: after(9), Status: engine.Failed, Error: fault(engine.Denied)}
-	for name, test := range map[string]struct {
-		state  journal.State
-		events []journal.Event
-		want   string
-	}{
+	checkOutlines(t, map[string]outlineCase{
 		"nothing yet": {want: ""},
 		"in the order in which they began, not ended": {
 			events: []journal.Event{
@@ -90,6 +110,12 @@ func TestOutline(t *testing.T) {
 			},
 			want: "1 flow \"sub\" running 1..- try 2 (2 unavailableroot.1) child root.1~2\n",
 		},
+	})
+}
+
+func TestOutlineOfWhatWaits(t *testing.T) {
+	t.Parallel()
+	checkOutlines(t, map[string]outlineCase{
 		"what waits": {
 			state: journal.State{Status: engine.Waiting, Waits: journal.WaitsForAnswer},
 			events: []journal.Event{
@@ -153,6 +179,12 @@ func TestOutline(t *testing.T) {
 			},
 			want: "1 sleep \"\" cancelled 1..9\n2 timed out\n",
 		},
+	})
+}
+
+func TestOutlineOfRetries(t *testing.T) {
+	t.Parallel()
+	checkOutlines(t, map[string]outlineCase{
 		"retried": {
 			events: []journal.Event{
 				&journal.Called{Address: address(1), Identity: child, At: after(1)},
@@ -193,15 +225,7 @@ func TestOutline(t *testing.T) {
 			},
 			want: "1 connect \"db\" succeeded 1..12 try 2 (2 denied)\n2 connect \"db\" succeeded 1..13 try 2 (2 cancelled)\n10 retried 1\n",
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := journal.History{Row: journal.Row{ID: "root", State: test.state}, Events: append([]journal.Event{begun}, test.events...)}
-			if diff := cmp.Diff(test.want, outlined(journal.NewOutline(h))); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
+	})
 }
 
 // TestOutlineTakesAnything gives each part of a journal with every event, which make
