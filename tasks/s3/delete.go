@@ -231,7 +231,8 @@ func (r *removal) failure() error {
 		Message: fmt.Sprintf("%d of %d were not deleted: %s", r.failed, r.planned, strings.Join(r.failures, "; "))}
 	for code := range r.codes {
 		if a, ok := refused()[code]; ok {
-			e.Kind, e.Hint = a.kind, a.hint
+			e.Kind, e.Hint, e.Input = a.kind, a.hint, ""
+			e.Message += " (s3:DeleteObject)"
 		} else if a, ok := passing()[code]; ok {
 			e.Kind = a.kind
 		}

@@ -165,6 +165,13 @@ func codeOf(err error) string {
 	return ""
 }
 
+// isForeign knows an answer 404 of what is no S3 service: it names nothing that is
+// missing, which S3 leaves out for HEAD alone.
+func isForeign(err error) bool {
+	var op *smithy.OperationError
+	return codeOf(err) == "NotFound" && errors.As(err, &op) && !strings.HasPrefix(op.Operation(), "Head")
+}
+
 // answer is one way to see an error of the service.
 type answer struct {
 	kind                 tasks.Kind
@@ -175,7 +182,7 @@ type answer struct {
 // ofCode knows what the service says itself.
 func (s *session) ofCode(err error) *tasks.Error {
 	code := codeOf(err)
-	if code == "" {
+	if code == "" || isForeign(err) {
 		return nil
 	}
 	for _, answers := range []map[string]answer{refused(), absent(), clashing(), passing(), wrong()} {
@@ -204,7 +211,7 @@ func (s *session) complete(e *tasks.Error, code string, err error) {
 			e.Message += "; the server's says " + oneLine(answer.Response.Header.Get("Date"))
 		}
 	case "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "InvalidArgument", "InvalidRequest",
-		"InvalidBucketName", "MalformedXML", "NotImplemented":
+		"InvalidBucketName", "MalformedXML", "NotImplemented", "InvalidTag":
 		if detail := api.ErrorMessage(); detail != "" {
 			e.Message += ": " + oneLine(detail)
 		}
@@ -331,7 +338,7 @@ func (s *session) ofAnswer(err error) *tasks.Error {
 		return &tasks.Error{Kind: tasks.Invalid, Input: "range", Message: "the object has no such bytes"}
 	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented || status == http.StatusTooManyRequests:
 		return &tasks.Error{Kind: tasks.Unavailable, Message: fmt.Sprintf("the server answered %d %s", status, http.StatusText(status))}
-	case errors.As(err, &syntax), errors.As(err, &decode), status == http.StatusMovedPermanently && s.endpoint != nil,
+	case errors.As(err, &syntax), errors.As(err, &decode), isForeign(err), status == http.StatusMovedPermanently && s.endpoint != nil,
 		status != 0 && (codeOf(err) == "" || codeOf(err) == "UnknownError"):
 		text := "what answers there does not speak S3's protocol"
 		if status != 0 {

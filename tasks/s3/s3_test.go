@@ -167,3 +167,11 @@ func random(t testing.TB, size int) []byte {
 	}
 	return content
 }
+
+// bucketOnTLS gives the inputs for a new bucket on a server with TLS.
+func bucketOnTLS(t testing.TB, s *servers.S3Server) inputs {
+	t.Helper()
+	in := at(s).with(inputs{"bucket": "secure", "ca_cert": s.CACert})
+	must(t, driver(), in.with(inputs{"command": "create_bucket"}))
+	return in
+}

@@ -195,8 +195,10 @@ func (y *syncing) plan(ctx context.Context) error {
 // isName tells whether the rest of a key can be the path of a file: one way of
 // writing it, and nothing above the folder.
 func isName(name string) bool {
-	return filepath.IsLocal(filepath.FromSlash(name)) && path.Clean(name) == name && !strings.ContainsRune(name, 0) &&
-		!strings.HasPrefix(path.Base(name), temporary)
+	const most = 255 // bytes of a file's name
+	tooLong := func(part string) bool { return len(part) > most }
+	return name != "." && filepath.IsLocal(filepath.FromSlash(name)) && path.Clean(name) == name && !strings.ContainsRune(name, 0) &&
+		!slices.ContainsFunc(strings.Split(name, "/"), tooLong) && !strings.HasPrefix(path.Base(name), temporary)
 }
 
 // compare adds what is to be done about an object and its file.

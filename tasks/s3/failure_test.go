@@ -1,0 +1,254 @@
+package s3_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-engine/weir/tasks"
+	"github.com/weir-engine/weir/tasks/taskstest"
+	"github.com/weir-engine/weir/testdata/servers"
+)
+
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	server := servers.S3(t)
+	in := bucket(t)
+	put(t, in, "here", "x")
+	user := in.with(inputs{"access_key_id": server.UserKey, "secret_access_key": server.UserSecret})
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html><body>hello")) }))
+	t.Cleanup(page.Close)
+	missing := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(missing.Close)
+	secure := servers.NewS3(t, servers.S3Config{TLS: true})
+	for name, c := range map[string]struct {
+		in    inputs
+		kind  tasks.Kind
+		auth  bool
+		input string
+		says  string
+	}{
+		"wrong key":          {in.with(inputs{"access_key_id": "nobody"}), tasks.Denied, true, "access_key_id", "does not know the access key id"},
+		"wrong secret":       {in.with(inputs{"secret_access_key": "wrong"}), tasks.Denied, true, "secret_access_key", "does not belong"},
+		"wrong secret, HEAD": {in.with(inputs{"secret_access_key": "wrong", "command": "metadata", "key": "here"}), tasks.Denied, true, "secret_access_key", "does not belong"},
+		"no bucket":          {in.with(inputs{"bucket": "nowhere"}), tasks.NotFound, false, "bucket", "no such bucket"},
+		"no bucket, HEAD":    {in.with(inputs{"bucket": "nowhere", "command": "metadata", "key": "a"}), tasks.NotFound, false, "bucket", "no such bucket"},
+		"no key":             {in.with(inputs{"command": "metadata", "key": "nothing"}), tasks.NotFound, false, "key", "no such object"},
+		"denied list":        {user, tasks.Denied, false, "", "s3:ListBucket on " + in["bucket"].(string)},
+		"denied read":        {user.with(inputs{"command": "download", "key": "here"}), tasks.Denied, false, "", "s3:GetObject on " + in["bucket"].(string) + "/here"},
+		"denied write":       {user.with(inputs{"command": "upload", "key": "k", "content": "x"}), tasks.Denied, false, "", "s3:PutObject on " + in["bucket"].(string) + "/k"},
+		"denied delete":      {user.with(inputs{"command": "delete", "keys": []any{"a", "b"}}), tasks.Denied, false, "", "s3:DeleteObject"},
+		"bad bucket":         {in.with(inputs{"bucket": "a/b"}), tasks.Invalid, false, "bucket", "no name of a bucket"},
+		"a web page":         {in.with(inputs{"endpoint": page.URL}), tasks.Permanent, false, "endpoint", "does not speak S3"},
+		"nothing there":      {in.with(inputs{"endpoint": missing.URL}), tasks.Permanent, false, "endpoint", "does not speak S3"},
+		"https where http":   {in.with(inputs{"endpoint": "https" + strings.TrimPrefix(server.Endpoint, "http")}), tasks.Permanent, false, "endpoint", "does not speak TLS"},
+		"unknown authority":  {in.with(inputs{"endpoint": secure.Endpoint}), tasks.Denied, false, "ca_cert", "not trusted"},
+		"no host":            {in.with(inputs{"endpoint": "http://nowhere.invalid"}), tasks.Unavailable, false, "endpoint", "nowhere.invalid"},
+		"no URL":             {in.with(inputs{"endpoint": "minio:9000"}), tasks.Invalid, false, "endpoint", "https://"},
+		"credentials in it":  {in.with(inputs{"endpoint": "https://u:p@minio"}), tasks.Invalid, false, "endpoint", "credentials"},
+		"no proxy":           {in.with(inputs{"proxy": "http://127.0.0.1:1", "endpoint": "https://192.0.2.1"}), tasks.Unavailable, false, "proxy", "proxy"},
+		"no role":            {in.with(inputs{"auth_method": "assume_role"}), tasks.Invalid, false, "role_arn", "role_arn"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, given := c.in["command"]; !given {
+				c.in = c.in.with(inputs{"command": "list"})
+			}
+			e := failure(t, c.in)
+			if e.Kind != c.kind || e.Auth != c.auth || e.Input != c.input || !strings.Contains(e.Message, c.says) {
+				t.Errorf("got %s (auth %v) at %q: %s\nhint: %s\ncause: %v", e.Kind, e.Auth, e.Input, e.Message, e.Hint, e.Err)
+			}
+		})
+	}
+}
+
+// TestServiceErrors covers what a real server does not say on demand.
+func TestServiceErrors(t *testing.T) {
+	t.Parallel()
+	for code, c := range map[string]struct {
+		status int
+		kind   tasks.Kind
+		auth   bool
+		says   string
+	}{
+		"RequestTimeTooSkewed": {http.StatusForbidden, tasks.Denied, false, "clock"},
+		"ExpiredToken":         {http.StatusBadRequest, tasks.Denied, true, "ended"},
+		"SlowDown":             {http.StatusServiceUnavailable, tasks.Unavailable, false, "busy"},
+		"InternalError":        {http.StatusInternalServerError, tasks.Unavailable, false, "busy"},
+		"NotImplemented":       {http.StatusNotImplemented, tasks.Permanent, false, "cannot"},
+		"SomethingNew":         {http.StatusBadRequest, tasks.Permanent, false, "SomethingNew"},
+		"BucketAlreadyExists":  {http.StatusConflict, tasks.Conflict, false, "another owner"},
+		"InvalidObjectState":   {http.StatusForbidden, tasks.Conflict, false, "archive"},
+	} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			m := newMemory(t, func(w http.ResponseWriter, _ *http.Request) bool { fail(w, c.status, code); return true })
+			e := failure(t, m.at().with(inputs{"command": "list"}))
+			if e.Kind != c.kind || e.Auth != c.auth || !strings.Contains(e.Message, c.says) {
+				t.Errorf("got %s (auth %v): %s", e.Kind, e.Auth, e.Message)
+			}
+		})
+	}
+}
+
+// refusing is a service that knows no checksums, like many that are not AWS.
+func refusing(w http.ResponseWriter, r *http.Request) bool {
+	for name := range r.Header {
+		if name := strings.ToLower(name); strings.HasPrefix(name, "x-amz-checksum-") || name == "x-amz-sdk-checksum-algorithm" || name == "x-amz-trailer" {
+			fail(w, http.StatusNotImplemented, "NotImplemented")
+			return true
+		}
+	}
+	return false
+}
+
+func TestChecksums(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, refusing)
+	for _, checksums := range []string{"auto", "required"} {
+		in := m.at().with(inputs{"checksums": checksums})
+		put(t, in, "k", "text")
+		if got := must(t, driver(), in.with(inputs{"command": "download", "key": "k"})); got["content"] != "text" {
+			t.Errorf("%s: got %q", checksums, got["content"])
+		}
+	}
+	e := failure(t, m.at().with(inputs{"command": "upload", "key": "k", "content": "text", "checksums": "always"}))
+	if e.Kind != tasks.Permanent || !strings.Contains(e.Hint, "checksums") {
+		t.Errorf("always: got %s: %s; %s", e.Kind, e.Message, e.Hint)
+	}
+	in := bucket(t).with(inputs{"checksums": "always"})
+	put(t, in, "k", "text")
+	got := must(t, driver(), in.with(inputs{"command": "metadata", "key": "k"}))
+	if sums, ok := got["checksums"].(map[string]any); !ok || sums["crc32"] == nil {
+		t.Errorf("the object has the checksums %v", got["checksums"])
+	}
+}
+
+// TestDamagedDownload shows that what changed on its way never gets the file's name.
+func TestDamagedDownload(t *testing.T) {
+	t.Parallel()
+	damaged := false
+	m := newMemory(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet {
+			return false
+		}
+		damaged = true
+		w.Header().Set("ETag", etagOf([]byte("content")))
+		_, _ = w.Write([]byte("c0ntent"))
+		return true
+	})
+	m.store("memory/k", []byte("content"))
+	e := taskstest.NewExecution(t)
+	_, err := e.Run(t.Context(), t, driver(), m.at().with(inputs{"command": "download", "key": "k", "file": "f", "checksums": "always"}))
+	if err == nil || !damaged || !strings.Contains(err.Error(), "checksum") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := e.Env().Files.Stat("f"); err == nil {
+		t.Error("the damaged file got its name")
+	}
+}
+
+// TestBrokenDownload breaks every answer off in the middle: the rest is asked for.
+func TestBrokenDownload(t *testing.T) {
+	t.Parallel()
+	content := string(random(t, 1000))
+	breaks := 0
+	m := newMemory(t, nil)
+	m.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || breaks == 3 {
+			return false
+		}
+		breaks++
+		from := 300 * (breaks - 1)
+		w.Header().Set("ETag", etagOf([]byte(content)))
+		if r.Header.Get("Range") != "" {
+			w.Header().Set("Content-Range", "bytes "+strings.TrimPrefix(r.Header.Get("Range"), "bytes=")+"/1000")
+			w.Header().Set("Content-Length", strconv.Itoa(1000-from))
+			w.WriteHeader(http.StatusPartialContent)
+		} else {
+			w.Header().Set("Content-Length", "1000")
+		}
+		_, _ = w.Write([]byte(content[from : from+300]))
+		panic(http.ErrAbortHandler)
+	}
+	m.store("memory/k", []byte(content))
+	e := taskstest.NewExecution(t)
+	mustIn(t, e, driver(), m.at().with(inputs{"command": "download", "key": "k", "file": "f"}))
+	if got := string(read(t, e, "f")); got != content || breaks != 3 {
+		t.Errorf("after %d breaks, what came differs", breaks)
+	}
+}
+
+// TestRegion follows AWS to the region that a bucket is in, and nobody else.
+func TestRegion(t *testing.T) {
+	t.Parallel()
+	var hosts []string
+	m := newMemory(t, nil)
+	m.before = func(w http.ResponseWriter, r *http.Request) bool {
+		hosts = append(hosts, r.Host)
+		if strings.Contains(r.Header.Get("Authorization"), "/us-east-1/") {
+			w.Header().Set("X-Amz-Bucket-Region", "eu-central-1")
+			fail(w, http.StatusMovedPermanently, "PermanentRedirect")
+			return true
+		}
+		return false
+	}
+	in := m.at().with(inputs{"command": "upload", "key": "k", "content": "text"})
+	must(t, driver(), in.with(inputs{"endpoint": "http://s3.us-east-1.amazonaws.com", "proxy": m.url}))
+	if diff := cmp.Diff([]string{"s3.us-east-1.amazonaws.com", "s3.eu-central-1.amazonaws.com"}, hosts); diff != "" {
+		t.Error(diff)
+	}
+	if got := string(m.objects["memory/k"]); got != "text" {
+		t.Errorf("uploaded %q", got)
+	}
+	if e := failure(t, in); e.Kind != tasks.Invalid || e.Input != "region" {
+		t.Errorf("not AWS: got %s at %q: %s", e.Kind, e.Input, e.Message)
+	}
+}
+
+func TestStages(t *testing.T) {
+	t.Parallel()
+	server := servers.NewS3(t, servers.S3Config{TLS: true})
+	in := bucketOnTLS(t, server)
+	user := in.with(inputs{"access_key_id": server.UserKey, "secret_access_key": server.UserSecret})
+	denied := newMemory(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/" {
+			fail(w, http.StatusForbidden, "AccessDenied")
+		}
+		return true
+	})
+	for name, c := range map[string]struct {
+		in   inputs
+		want []string
+		kind tasks.Kind
+	}{
+		"all well":         {in, []string{"tcp", "tls", "authenticate", "list_buckets"}, ""},
+		"a user":           {user, []string{"tcp", "tls", "authenticate", "list_buckets"}, ""},
+		"wrong secret":     {in.with(inputs{"secret_access_key": "wrong"}), []string{"tcp", "tls", "authenticate!"}, tasks.Denied},
+		"no authority":     {in.with(inputs{"ca_cert": nil}), []string{"tcp", "tls!"}, tasks.Denied},
+		"nobody there":     {in.with(inputs{"endpoint": "http://127.0.0.1:1"}), []string{"tcp!"}, tasks.Unavailable},
+		"no such host":     {in.with(inputs{"endpoint": "http://nowhere.invalid"}), []string{"dns!"}, tasks.Unavailable},
+		"no right to list": {denied.at(), []string{"tcp", "authenticate", "head_bucket"}, ""},
+		"and no bucket":    {denied.at().with(inputs{"bucket": nil}), []string{"tcp", "authenticate", "list_buckets!"}, tasks.Denied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stages, err := taskstest.NewExecution(t).Test(context.Background(), t, driver(), c.in)
+			var got []string
+			for _, s := range stages {
+				if s.Err != nil {
+					s.Name += "!"
+				}
+				got = append(got, s.Name)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" || (err == nil) != (c.kind == "") {
+				t.Errorf("got error %v and stages\n%s", err, diff)
+			}
+		})
+	}
+}
