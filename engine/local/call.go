@@ -170,17 +170,23 @@ func (f *flow) join(c *call) error {
 
 // joined gives the reply of a join whose executions have ended.
 func (c *call) joined() (reply engine.Reply, ok bool) {
-	for _, target := range c.joins {
-		switch {
-		case target.ended && c.Kind == engine.CallWaitAny:
-			return engine.Reply{Executions: []engine.Execution{target.end}}, true
-		case target.ended:
-			reply.Executions = append(reply.Executions, target.end)
-		case c.Kind != engine.CallWaitAny:
+	if c.Kind == engine.CallWaitAny {
+		for _, target := range c.joins {
+			if target.ended {
+				return engine.Reply{Executions: []engine.Execution{target.end}}, true
+			}
+		}
+		return engine.Reply{}, false
+	}
+	for _, target := range c.joins { // looked at after each end: nothing is built in vain
+		if !target.ended {
 			return engine.Reply{}, false
 		}
 	}
-	return reply, c.Kind != engine.CallWaitAny
+	for _, target := range c.joins {
+		reply.Executions = append(reply.Executions, target.end)
+	}
+	return reply, true
 }
 
 // rejoin looks which joins are complete after an execution has ended.
