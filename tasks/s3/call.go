@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
@@ -99,8 +100,23 @@ func (s *session) newClient(region string, moved bool) *s3.Client {
 			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenSupported
 			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported
 		}
+		o.Retryer = newRetryer()
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.DisableMultiRegionAccessPoints = true
+	})
+}
+
+// newRetryer makes requests again that may go well then, a few times.
+func newRetryer() aws.Retryer {
+	const tries = 4
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = tries
+		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+			if ofTLS(err) != nil {
+				return aws.FalseTernary
+			}
+			return aws.UnknownTernary
+		})}, o.Retryables...)
 	})
 }
 

@@ -26,8 +26,8 @@ type state[Header any, Part any] struct {
 
 // openState opens or makes the file of that name. It gives nil if another transfer
 // has it, or if the files directory cannot be written: then there is no memory.
-// fits tells whether an earlier try's header is of the same transfer; if there is
-// none that fits, the state is fresh.
+// fits tells whether an earlier try's header is of the same transfer. One that does
+// not is given as old, and the state is fresh then.
 func openState[Header, Part any](files *os.Root, name string, fits func(Header) bool) (s *state[Header, Part], old *Header) {
 	f, err := files.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -41,7 +41,7 @@ func openState[Header, Part any](files *os.Root, name string, fits func(Header) 
 	found, ok := s.read()
 	if ok && fits(found) {
 		s.header = found
-		return s, &found
+		return s, nil
 	}
 	if ok {
 		old = &found
