@@ -77,7 +77,7 @@ type Suite struct {
 // Run runs the suite.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
-	groups := []map[string]func(*world){resultTests(), crashTests()}
+	groups := []map[string]func(*world){resultTests(), crashTests(), doubtTests(), joinTests(), childTests()}
 	if s.Tampers {
 		groups = append(groups, tamperTests())
 	}

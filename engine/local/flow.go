@@ -207,7 +207,7 @@ func (f *flow) release(l *line, reply engine.Reply, err error) {
 // advance does what can be done next while all lines wait. It is called, with the
 // lock held, after everything that happens.
 func (f *flow) advance() {
-	if len(f.ready) > 0 || len(f.inbox) > 0 {
+	if f.hasNews() {
 		f.leaving, f.lingered = false, false
 	}
 	for !f.running {

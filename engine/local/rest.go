@@ -87,13 +87,19 @@ func (f *flow) retire() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	state, soon := f.restingState()
-	if f.running || f.dropped || !f.leaving || f.busy > 0 || f.changes.writing || !f.changes.empty() ||
-		len(f.inbox)+len(f.orders) > 0 || (soon && !f.runner.crowded()) || state != f.row.State || f.runner.expects(f.row.ID) {
+	if f.running || f.dropped || !f.leaving || f.busy > 0 || f.changes.writing || !f.changes.empty() || f.hasNews() ||
+		(soon && !f.runner.crowded()) || state != f.row.State || f.runner.expects(f.row.ID) {
 		f.leaving = false
 		f.advance()
 		return
 	}
 	f.leave()
+}
+
+// hasNews tells whether there is something for the flow to do. Answers to one that is
+// paused wait on disk.
+func (f *flow) hasNews() bool {
+	return len(f.ready)+len(f.orders) > 0 || len(f.inbox) > 0 && !f.paused
 }
 
 // leave drops the flow from memory.

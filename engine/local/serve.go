@@ -110,7 +110,10 @@ func (r *Runner) holds(id engine.ID) bool {
 // that run come to their end for as long as the Config says. The caller must have
 // made sure that no other engine serves the store.
 func (r *Runner) Serve(ctx context.Context) error {
-	if err := r.config.Store.Recover(ctx, r.now()); err != nil {
+	switch err := r.config.Store.Recover(ctx, r.now()); {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
 		return err
 	}
 	r.mu.Lock()
