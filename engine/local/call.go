@@ -33,6 +33,7 @@ type call struct {
 
 	until        time.Time // of a sleep; of a wait for a lock, zero for one without end
 	retryAt      time.Time // of a wait for a lock
+	noted        bool      // that it waits for a lock is in the journal
 	waitsForLock bool
 	launched     bool // it asks for a lock now
 	begun        bool // what it asks for is under way, or a person is asked about it

@@ -152,7 +152,8 @@ func (f *flow) newChild(c *call, file string, text []byte) journal.Change {
 	return journal.Change{
 		ID: id,
 		Create: &journal.Row{
-			ID: id, Root: f.row.Root, Parent: f.row.ID, Owner: f.row.Owner, Name: c.execution().Name, Created: now,
+			ID: id, Root: f.row.Root, Parent: f.row.ID, Owner: f.row.Owner, Created: now,
+			Name:  f.tree.mask(c.execution().Name), // a store has it in the clear
 			State: journal.State{Status: engine.Pending, Wake: now},
 		},
 		Events: []journal.Event{begun}, Texts: map[string][]byte{begun.Text: text},

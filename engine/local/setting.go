@@ -20,6 +20,10 @@ func (f *flow) launchSetting(c *call) {
 		engine.CallSettingGet: journal.SettingGet, engine.CallSettingSet: journal.SettingSet,
 		engine.CallSettingLock: journal.SettingLock, engine.CallSettingUnlock: journal.SettingUnlock,
 	}
+	if f.tree.mask(c.Name) != c.Name { // a store has it in the clear
+		f.observe(c, &journal.Observed{Error: &engine.Error{Kind: engine.Invalid, Message: "the name of a setting must hold no secret"}})
+		return
+	}
 	if c.Kind == engine.CallSettingLock && c.Duration > 0 && c.until.IsZero() {
 		c.until = f.runner.now().Add(c.Duration)
 	}
@@ -76,6 +80,11 @@ func (f *flow) settled(setting *journal.SettingCall) {
 	c.launched = false
 	if f.lockTimedOut(c) {
 		return
+	}
+	if f.cursor.Called(c.address) == nil && !c.noted {
+		c.noted = true // so that people see it wait, and it waits no longer after a new start
+		f.changes.event(f.called(c, false))
+		f.flush()
 	}
 	c.retryAt = now.Add(lockLease)
 	if !setting.Until.IsZero() && setting.Until.Before(c.retryAt) {

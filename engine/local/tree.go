@@ -37,6 +37,12 @@ func (t *tree) emit(e engine.Event) engine.Event {
 	return e
 }
 
+// mask masks the secrets of the tree in a text.
+func (t *tree) mask(text string) string {
+	masked, _ := t.scope.Mask(text).(string)
+	return masked
+}
+
 func (t *tree) emitState(e engine.Execution) {
 	if t.watch == nil {
 		return
