@@ -91,7 +91,10 @@ log.info("before " .. leaked)
 local child = flow("gate", { leaked = leaked })
 log.info("after " .. leaked, { field = leaked, [leaked] = true })
 log.warn(base64.encode("user:" .. leaked))
-output{ leaked = leaked, encoded = base64.encode("x" .. leaked), child = child.output }
+flow("tiny", { leaked = leaked }, { name = "tiny " .. leaked })
+local named = pcall(function() setting(leaked):set(1) end)
+setting("kept"):set(leaked)
+output{ leaked = leaked, named = named, encoded = base64.encode("x" .. leaked), child = child.output }
 if input.fail then error({ message = leaked, [leaked] = leaked }) end
 return { list = { leaked } }
 `
@@ -120,6 +123,7 @@ func TestCanaryInExecutions(t *testing.T) {
 	canary.write("conn/gate.yaml", "name: gate\ntype: FAKE\nvalue: {block: true}\n")
 	flow, recorded := canary.write("work/leaky.lua", leakyFlow), canary.write("work/recorded.lua", recordedFlow)
 	canary.write("work/gate.lua", gateFlow)
+	canary.write("work/tiny.lua", "return 1")
 	typed, _ := json.Marshal(map[string]any{"password": canaries["in a flow's inputs"], "fail": true})
 
 	first := canary.serve("--secrets", secrets)
@@ -158,6 +162,9 @@ func TestCanaryInExecutions(t *testing.T) {
 		canary.show(id)
 	}
 	canary.run("", "execution", "retry", ids[len(ids)-1], "--wait")
+	if out := canary.run("", "execution", "list", "--children"); strings.Count(out, "tiny ***") != 2 {
+		t.Errorf("the names of child flows are not as expected:\n%s", out)
+	}
 	if out := canary.run("", "execution", "list"); strings.Count(out, "recorded  succeeded") != 1 || strings.Count(out, "recorded  failed (script)") != 1 {
 		t.Errorf("the flows did not go on as expected:\n%s", out)
 	}
