@@ -10,6 +10,7 @@
 //     texts hold no sensitive input, no URL with credentials, no DSN.
 //   - Results are trees of plain values (see Result); large data is streamed to
 //     files under Env.Files, the only part of the file system it may write.
-//   - It keeps no goroutine, file or connection after Close.
+//   - It keeps no goroutine or file after Close, and no connection but a few idle ones
+//     that it documents and can be told not to keep.
 //   - It never panics on bad input and prints nothing.
 package tasks

@@ -8,7 +8,8 @@ import (
 	"github.com/weir-engine/weir/connections/secret"
 )
 
-// Driver is a task type. It is stateless and safe for concurrent use.
+// Driver is a task type. It is safe for concurrent use, and stateless but for idle
+// connections.
 type Driver interface {
 	Spec() Spec
 	// Open checks what can be checked without I/O and prepares a session. in has

@@ -23,6 +23,10 @@ type Error struct {
 	// Auth marks a denied request whose credentials were refused, so that they are
 	// read afresh once.
 	Auth bool
+	// Unsent says that nothing had been asked of the system yet that could have had
+	// an effect, so that any operation may be tried again: the login was refused,
+	// or there was no connection at all.
+	Unsent bool
 	// Err is the cause; its text is not shown, and it may hold anything.
 	Err error
 }

@@ -72,6 +72,45 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
+// chosen is a Spec without a selector: the inputs are the operations.
+func chosen() tasks.Spec {
+	s := good("CHOSEN")
+	s.Selector = ""
+	s.Inputs.Fields = append(s.Inputs.Fields,
+		schema.Field{Name: "read", Type: schema.String, Doc: "What to read."}, schema.Field{Name: "write", Type: schema.String, Doc: "What to write."})
+	s.Inputs.Conflicts = [][]string{{"read", "write"}}
+	return s
+}
+
+func TestOperationByItsInput(t *testing.T) {
+	t.Parallel()
+	spec := chosen()
+	if err := spec.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	in, problems := spec.Inputs.Decode(map[string]schema.Input{"read": {Value: "x"}})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if op, err := spec.Check(in); err != nil || op.Name != "read" {
+		t.Errorf("got %q, %v", op.Name, err)
+	}
+	in, _ = spec.Inputs.Decode(nil)
+	if _, err := spec.Check(in); err == nil || !strings.Contains(err.Error(), "no input says what to do") {
+		t.Errorf("got %v", err)
+	}
+
+	spec.Inputs.Conflicts = nil
+	if err := spec.Validate(); err == nil || !strings.Contains(err.Error(), "do not exclude each other") {
+		t.Errorf("without the conflict: got %v", err)
+	}
+	spec = chosen()
+	spec.Inputs.Fields[5].Default = "x"
+	if err := spec.Validate(); err == nil || !strings.Contains(err.Error(), "chooses an operation and has a default") {
+		t.Errorf("with a default: got %v", err)
+	}
+}
+
 func TestRegistryRefusesATypeTwice(t *testing.T) {
 	t.Parallel()
 	_, err := tasks.NewRegistry(driver{good("ABLE")}, driver{good("ABLE")})

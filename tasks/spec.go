@@ -9,7 +9,8 @@ type Spec struct {
 	// Inputs describes every input of every operation.
 	Inputs schema.Object
 	// Selector names the input whose text names the operation. It is an enum of
-	// the operations' names.
+	// the operations' names. "" means that each operation is chosen by giving the
+	// input that has its name, at most one of which may be given.
 	Selector   string
 	Operations []Operation
 	// Default is the value of the implicit connection "<type>.default"; nil means
@@ -41,9 +42,8 @@ type OutputField struct {
 
 // Operation gives the operation that the inputs select. in has been validated.
 func (s Spec) Operation(in schema.Inputs) (Operation, bool) {
-	name := in.String(s.Selector)
 	for _, o := range s.Operations {
-		if o.Name == name {
+		if s.Selector == "" && in.Has(o.Name) || s.Selector != "" && in.String(s.Selector) == o.Name {
 			return o, true
 		}
 	}

@@ -39,6 +39,12 @@ func (s Spec) Validate() error {
 // Invalid if an input that it requires is missing. in has been validated.
 func (s Spec) Check(in schema.Inputs) (Operation, error) {
 	op, ok := s.Operation(in)
+	if !ok && s.Selector == "" {
+		return Operation{}, &Error{
+			Kind: Invalid, Message: fmt.Sprintf("%s: no input says what to do", s.Type),
+			Hint: "give one of " + strings.Join(s.operationNames(), ", "),
+		}
+	}
 	if !ok {
 		return Operation{}, &Error{
 			Kind: Invalid, Input: s.Selector,
@@ -110,10 +116,7 @@ func (c *checker) field(s Spec, f schema.Field) {
 
 func (c *checker) operations(s Spec) {
 	c.check(len(s.Operations) > 0, "it has no operation")
-	selector, ok := s.Inputs.Field(s.Selector)
-	c.check(ok, "the selector %q is not declared", s.Selector)
-	c.check(selector.Type == schema.String && slices.Equal(selector.Enum, s.operationNames()),
-		"the selector %q is not an enum of the operations %s", s.Selector, strings.Join(s.operationNames(), ", "))
+	c.selector(s)
 	seen := map[string]bool{}
 	for _, o := range s.Operations {
 		who := fmt.Sprintf("operation %q", o.Name)
@@ -130,6 +133,27 @@ func (c *checker) operations(s Spec) {
 			c.check(strings.TrimSpace(f.Doc) != "", "output %q of %s has no doc", f.Name, who)
 		}
 	}
+}
+
+func (c *checker) selector(s Spec) {
+	if s.Selector == "" {
+		names := s.operationNames()
+		c.declared(s, "the choice of an operation", names)
+		exclusive := func(group []string) bool {
+			return !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(group, name) })
+		}
+		c.check(len(names) < 2 || slices.ContainsFunc(s.Inputs.Conflicts, exclusive),
+			"the inputs %s, which choose the operation, do not exclude each other", strings.Join(names, ", "))
+		for _, name := range names {
+			f, _ := s.Inputs.Field(name)
+			c.check(f.Default == nil, "input %q chooses an operation and has a default", name)
+		}
+		return
+	}
+	selector, ok := s.Inputs.Field(s.Selector)
+	c.check(ok, "the selector %q is not declared", s.Selector)
+	c.check(selector.Type == schema.String && slices.Equal(selector.Enum, s.operationNames()),
+		"the selector %q is not an enum of the operations %s", s.Selector, strings.Join(s.operationNames(), ", "))
 }
 
 func knownType(t schema.Type) bool {
