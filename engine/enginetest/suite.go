@@ -28,6 +28,8 @@ type Engine interface {
 	// Wait gives an execution when it has ended.
 	Wait(ctx context.Context, id engine.ID) (engine.Execution, error)
 	Order(ctx context.Context, order journal.Order) error
+	// Orders lists those that were not carried out.
+	Orders(ctx context.Context) ([]journal.Order, error)
 	Load(ctx context.Context, id engine.ID) (journal.History, error)
 	// Lines gives the log of an execution's tree, each flow's lines in their order.
 	Lines(ctx context.Context, id engine.ID) ([]journal.Line, error)
@@ -77,7 +79,7 @@ type Suite struct {
 // Run runs the suite.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
-	groups := []map[string]func(*world){resultTests(), crashTests(), doubtTests(), joinTests(), childTests()}
+	groups := []map[string]func(*world){resultTests(), crashTests(), doubtTests(), joinTests(), childTests(), cancelTests(), pauseTests()}
 	if s.Tampers {
 		groups = append(groups, tamperTests())
 	}

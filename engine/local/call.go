@@ -27,9 +27,10 @@ type call struct {
 	end       engine.Execution
 	ended     bool
 	// Of child flows.
-	try     int       // from 1
-	next    time.Time // of a try that is to begin then; else zero
-	created bool      // there is an execution of the try
+	try     int           // from 1
+	next    time.Time     // of a try that is to begin then; else zero
+	created bool          // there is an execution of the try
+	later   journal.Order // for when it is created
 
 	until        time.Time // of a sleep; of a wait for a lock, zero for one without end
 	retryAt      time.Time // of a wait for a lock

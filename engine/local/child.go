@@ -166,6 +166,9 @@ func (f *flow) childCreated(c *call) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c.created = true
+	if c.later.Verb != "" {
+		f.runner.tell(c.flowID(), c.later)
+	}
 	if c.cancelled {
 		f.runner.tell(c.flowID(), journal.Order{Verb: journal.VerbCancel})
 	}
@@ -199,7 +202,7 @@ func (f *flow) again(c *call, e engine.Execution, delay time.Duration) {
 	c.next = now.Add(delay)
 	f.changes.event(&journal.Tried{Address: c.address, Try: c.try, At: now, Next: c.next, Error: e.Error})
 	c.try++
-	c.created = false
+	c.created, c.later = false, journal.Order{}
 	f.flush()
 	f.tryChild(c)
 }

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/engine/journal"
@@ -23,23 +24,28 @@ func (r *Runner) order(ctx context.Context, o journal.Order) {
 // tell gives an order to an execution, which is loaded if it is not in memory.
 func (r *Runner) tell(id engine.ID, o journal.Order) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	f := r.resident[id]
-	if f == nil && r.config.Store != nil {
-		for _, known := range r.told[id] {
-			if known.Number == o.Number && o.Number != 0 {
-				r.mu.Unlock()
-				return
-			}
-		}
-		r.told[id] = append(r.told[id], o)
-		if !r.loading[id] && !r.draining.Load() {
-			r.loading[id] = true
-			r.work.Go(func() { r.load(r.life, id) })
+	if f == nil && r.config.Store == nil {
+		return
+	}
+	for _, known := range r.told[id] {
+		if known.Number == o.Number && o.Number != 0 {
+			return
 		}
 	}
-	r.mu.Unlock()
-	if f != nil {
-		go f.take(o)
+	r.told[id] = append(r.told[id], o)
+	r.summon(id)
+}
+
+// summon has an execution take its orders. It is called with the lock held.
+func (r *Runner) summon(id engine.ID) {
+	switch f := r.resident[id]; {
+	case f != nil:
+		go f.takeAll()
+	case len(r.told[id]) > 0 && !r.loading[id] && !r.draining.Load():
+		r.loading[id] = true
+		r.work.Go(func() { r.load(r.life, id) })
 	}
 }
 
@@ -56,22 +62,35 @@ func (r *Runner) tooLate(id engine.ID, orders ...journal.Order) {
 	}
 }
 
-// take carries out an order, once all of the journal is played back.
-func (f *flow) take(o journal.Order) {
+// takeAll takes the orders that were given, in their order. They are carried out
+// once all of the journal is played back.
+func (f *flow) takeAll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case f.done:
-		f.runner.tooLate(f.row.ID, o)
-		return
-	case f.dropped: // it has just left memory
-		f.runner.tell(f.row.ID, o)
+	r := f.runner
+	r.mu.Lock()
+	if f.dropped && !f.done { // it has just left memory
+		r.summon(f.row.ID)
+		r.mu.Unlock()
 		return
 	}
-	for _, known := range f.taken {
-		if o.Number != 0 && known == o.Number {
-			return
-		}
+	orders := r.told[f.row.ID]
+	delete(r.told, f.row.ID)
+	r.mu.Unlock()
+	if f.done {
+		r.tooLate(f.row.ID, orders...)
+		return
+	}
+	for _, o := range orders {
+		f.take(o)
+	}
+	f.advance()
+}
+
+// take takes an order, unless it has it.
+func (f *flow) take(o journal.Order) {
+	if o.Number != 0 && slices.Contains(f.taken, o.Number) {
+		return
 	}
 	f.taken = append(f.taken, o.Number)
 	if o.Verb == journal.VerbCancel && f.live && f.running {
@@ -79,7 +98,6 @@ func (f *flow) take(o journal.Order) {
 		return
 	}
 	f.orders = append(f.orders, o)
-	f.advance()
 }
 
 // obeyNext carries out the order that came first. It is called when all lines of a
@@ -175,7 +193,11 @@ func (f *flow) unpause() {
 
 func (f *flow) tellChildren(verb journal.Verb, by string) {
 	for _, c := range f.order {
-		if c.created {
+		switch {
+		case c.Kind != engine.CallFlow:
+		case !c.created:
+			c.later = journal.Order{Verb: verb, By: by}
+		default:
 			f.runner.tell(c.flowID(), journal.Order{Verb: verb, By: by})
 		}
 	}
