@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/engine/local"
 	"github.com/weir-engine/weir/engine/store"
+	"github.com/weir-engine/weir/vaultint"
 )
 
 // pruneInterval is how often the engine removes executions that ended long ago.
@@ -140,9 +142,26 @@ func (a *app) serve(ctx context.Context, s serving) error {
 	<-pruned
 	if err == nil {
 		sayEnd() // if it has not been said yet
+		a.logVaults(log)
 		log.Info("the engine has ended")
 	}
 	return err
+}
+
+// logVaults says what the engine asked of each Vault.
+func (a *app) logVaults(log *slog.Logger) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(a.readers)) {
+		client, ok := a.readers[name].(*vaultint.Client)
+		if !ok {
+			continue
+		}
+		stats := client.Stats()
+		log.Info("the engine used a vault", "vault", name,
+			"weir_vault_reads", stats.Reads, "weir_vault_errors", stats.Errors, "weir_vault_hits", stats.Hits, "weir_vault_stale", stats.Stale,
+			"weir_vault_logins", stats.Logins, "weir_vault_login_errors", stats.LoginErrors, "weir_vault_renewals", stats.Renewals)
+	}
 }
 
 // retain removes executions that ended long ago, until ctx ends.
