@@ -27,7 +27,7 @@ var edges = map[string][]string{
 	// Drivers know nothing of engines and of each other.
 	"tasks/*": {"tasks", "connections/secret", "connections/schema"},
 	// The one readable list of drivers.
-	"tasks/all": {"tasks", "tasks/fake", "tasks/git", "tasks/s3"},
+	"tasks/all": {"tasks", "tasks/fake", "tasks/git", "tasks/s3", "tasks/sqloracle"},
 	// A script sees the world through engine.Host only.
 	"flows":          {"engine", "connections/secret"},
 	"flows/examples": {},
@@ -46,6 +46,7 @@ var confined = map[string]string{
 	"github.com/hashicorp/vault/api": "vaultint",
 	"github.com/go-git/":             "tasks/git",
 	"github.com/aws/":                "tasks/s3",
+	"github.com/sijms/go-ora":        "tasks/sqloracle",
 	"modernc.org/sqlite":             "engine/store",
 	"github.com/pressly/goose":       "engine/store",
 	"github.com/tink-crypto/":        "engine/store",

@@ -25,8 +25,10 @@ func main() {
 		<-signals // whoever asks twice does not want to wait
 		os.Exit(exitCancelled)
 	}()
+	stdout := os.Stdout
+	os.Stdout = os.Stderr // what libraries print by themselves is talk, not data
 	code := execute(ctx, os.Args[1:], process{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		in: os.Stdin, out: stdout, err: os.Stderr,
 		getenv: os.Getenv, home: os.UserHomeDir,
 		terminal: func(stream any) bool {
 			file, ok := stream.(*os.File)

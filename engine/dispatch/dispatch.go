@@ -187,7 +187,7 @@ func (s Step) record(uses *engine.Uses, resolved connections.Resolved) {
 }
 
 // perform runs the driver once. refused tells that the other system refused the
-// credentials of an operation that may be repeated.
+// credentials of an operation that may be repeated, or that had not begun.
 func (d *Dispatcher) perform(ctx context.Context, step Step, resolved connections.Resolved, out *Outcome) (failure *engine.Error, refused bool) {
 	out.Tries++
 	step.record(&out.Uses, resolved)
@@ -213,7 +213,7 @@ func (d *Dispatcher) perform(ctx context.Context, step Step, resolved connection
 		return nil, false
 	}
 	var fault *tasks.Error
-	refused = operation.Idempotent && errors.As(err, &fault) && fault.Auth
+	refused = errors.As(err, &fault) && fault.Auth && (operation.Idempotent || fault.Unsent)
 	return fromError(ctx, err), refused
 }
 

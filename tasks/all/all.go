@@ -6,6 +6,7 @@ import (
 	"github.com/weir-engine/weir/tasks/fake"
 	"github.com/weir-engine/weir/tasks/git"
 	"github.com/weir-engine/weir/tasks/s3"
+	"github.com/weir-engine/weir/tasks/sqloracle"
 )
 
 // Registry gives the registry of every driver.
@@ -14,5 +15,6 @@ func Registry() (*tasks.Registry, error) {
 		fake.New(),
 		git.New(git.Config{}),
 		s3.New(s3.Config{}),
+		sqloracle.New(sqloracle.Config{}),
 	)
 }

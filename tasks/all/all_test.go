@@ -14,7 +14,7 @@ func TestRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"FAKE", "GIT", "S3"}, r.Types()); diff != "" {
+	if diff := cmp.Diff([]string{"FAKE", "GIT", "S3", "SQLORACLE"}, r.Types()); diff != "" {
 		t.Errorf("task types (-want +got):\n%s", diff)
 	}
 }

@@ -152,7 +152,7 @@ func securityFields() []schema.Field {
 			Doc: "The name that the server's certificate is for, if it is not the host's."},
 		{Name: "ca_cert", Type: schema.String, Multiline: true, Public: true, Destination: true,
 			Doc: "The certificate authorities to trust, in PEM format, instead of the system's."},
-		{Name: "wallet", Type: schema.String, Sensitive: true, Multiline: true,
+		{Name: "wallet", Type: schema.String, Sensitive: true, Multiline: true, Destination: true,
 			Doc: "The text of a wallet's ewallet.pem: certificates to trust, and a certificate and key to show to the server. No wallet is read from disk."},
 		{Name: "wallet_password", Type: schema.String, Sensitive: true,
 			Doc: "What opens the wallet's private key, if it is encrypted."},
