@@ -3,10 +3,10 @@ package s3
 import (
 	"context"
 	"errors"
+	"hash"
+	"hash/crc32"
 	"io"
 	"net/http"
-	"os"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -22,8 +22,6 @@ const (
 	bodyTries = 5
 	// copyBuffer is what one part on its way takes of memory.
 	copyBuffer = 256 << 10
-	// durableStep is how many bytes are on disk for certain before it is noted.
-	durableStep = 64 << 20
 )
 
 // fetch is the download of one object into one file.
@@ -44,6 +42,12 @@ type fetchHeader struct {
 	ETag string `json:"etag"`
 	Size int64  `json:"size"`
 	Part int64  `json:"part"`
+}
+
+// gotPart is a part that is in the file.
+type gotPart struct {
+	N   int64  `json:"n"` // from 0
+	Sum uint32 `json:"crc32c"`
 }
 
 // run downloads, and gives how many bytes an interrupted try had done.
@@ -92,15 +96,31 @@ func (f *fetch) whole(ctx context.Context, t *target) error {
 	return err
 }
 
-// part downloads the bytes from offset up to end.
-func (f *fetch) part(ctx context.Context, w io.WriterAt, offset, end int64) error {
+// part downloads the bytes from offset up to end, and gives their sum.
+func (f *fetch) part(ctx context.Context, w io.WriterAt, offset, end int64) (uint32, error) {
+	sum := newPartSum()
 	for try := 1; ; try++ {
-		n, err := f.stream(ctx, w, offset, &byteRange{from: offset, last: end - 1})
+		n, err := f.stream(ctx, summing{w, sum}, offset, &byteRange{from: offset, last: end - 1})
 		offset += n
 		if err == nil || !f.again(ctx, err, try) {
-			return err
+			return sum.Sum32(), err
 		}
 	}
+}
+
+// newPartSum is how it is known again that a part is in the file.
+func newPartSum() hash.Hash32 { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) }
+
+// summing adds what is written, from the first byte to the last, to a sum.
+type summing struct {
+	io.WriterAt
+	sum hash.Hash
+}
+
+func (s summing) WriteAt(p []byte, offset int64) (int, error) {
+	n, err := s.WriterAt.WriteAt(p, offset)
+	s.sum.Write(p[:n])
+	return n, err
 }
 
 // stream makes one request and writes what comes of it at an offset. It gives how
@@ -165,7 +185,7 @@ func (f *fetch) parts(ctx context.Context) (resumed int64, err error) {
 	s := f.session
 	id := nameOf("download", s.in.String("endpoint"), f.at.bucket, f.at.key, f.at.version, f.name)
 	header := fetchHeader{ETag: f.etag, Size: f.size, Part: s.partSize}
-	memory, _ := openState[fetchHeader, int64](s.env.Files, temporary+id+".state", func(h fetchHeader) bool { return h == header && f.etag != "" })
+	memory, _ := openState[fetchHeader, gotPart](s.env.Files, temporary+id+".state", func(h fetchHeader) bool { return h == header && f.etag != "" })
 	var t *target
 	if memory == nil {
 		t, err = newTarget(s.env.Files, f.name)
@@ -193,17 +213,14 @@ func (f *fetch) parts(ctx context.Context) (resumed int64, err error) {
 
 // doneBefore gives the parts that an interrupted try has left behind, if the file is
 // still there; if not, it starts anew.
-func (f *fetch) doneBefore(t *target, memory *state[fetchHeader, int64], header fetchHeader) (map[int64]bool, error) {
+func (f *fetch) doneBefore(t *target, memory *state[fetchHeader, gotPart], header fetchHeader) (map[int64]bool, error) {
 	done := map[int64]bool{}
 	info, err := t.Stat()
 	if err != nil {
 		return nil, fileError(f.name, err)
 	}
 	if memory != nil && memory.header == header && info.Size() == f.size {
-		for _, n := range memory.parts {
-			done[n] = true
-		}
-		return done, nil
+		return done, f.look(t, memory.parts, done)
 	}
 	// Without the content that it had, and with all the room that it needs.
 	err = errors.Join(t.Truncate(0), t.Truncate(f.size))
@@ -213,10 +230,27 @@ func (f *fetch) doneBefore(t *target, memory *state[fetchHeader, int64], header 
 	return done, err
 }
 
-// fill downloads the parts that are not done.
-func (f *fetch) fill(ctx context.Context, t *target, memory *state[fetchHeader, int64], done map[int64]bool) error {
+// look finds out which of the parts that were noted are in the file in truth: a
+// power cut may have lost some.
+func (f *fetch) look(t *target, parts []gotPart, done map[int64]bool) error {
 	size := f.session.partSize
-	n := &notes{file: t.File, memory: memory, size: size}
+	buffer := make([]byte, copyBuffer)
+	for _, p := range parts {
+		sum := newPartSum()
+		section := io.NewSectionReader(t, p.N*size, min(size, f.size-p.N*size))
+		if _, err := io.CopyBuffer(sum, onlyReader{section}, buffer); err != nil {
+			return fileError(f.name, err)
+		}
+		if sum.Sum32() == p.Sum {
+			done[p.N] = true
+		}
+	}
+	return nil
+}
+
+// fill downloads the parts that are not done.
+func (f *fetch) fill(ctx context.Context, t *target, memory *state[fetchHeader, gotPart], done map[int64]bool) error {
+	size := f.session.partSize
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(f.session.concurrency)
 	for i := int64(0); i*size < f.size && ctx.Err() == nil; i++ {
@@ -224,42 +258,14 @@ func (f *fetch) fill(ctx context.Context, t *target, memory *state[fetchHeader, 
 			continue
 		}
 		group.Go(func() error {
-			if err := f.part(ctx, t, i*size, min(f.size, (i+1)*size)); err != nil {
+			sum, err := f.part(ctx, t, i*size, min(f.size, (i+1)*size))
+			if err != nil {
 				return err
 			}
-			return n.add(i)
+			return memory.add(gotPart{N: i, Sum: sum})
 		})
 	}
 	return group.Wait()
-}
-
-// notes notes parts once they are on disk for certain.
-type notes struct {
-	file   *os.File
-	memory *state[fetchHeader, int64]
-	size   int64
-
-	mu      sync.Mutex
-	waiting []int64
-}
-
-func (n *notes) add(part int64) error {
-	if n.memory == nil {
-		return nil
-	}
-	n.mu.Lock()
-	n.waiting = append(n.waiting, part)
-	if int64(len(n.waiting))*n.size < durableStep {
-		n.mu.Unlock()
-		return nil
-	}
-	ready := n.waiting
-	n.waiting = nil
-	n.mu.Unlock()
-	if err := n.file.Sync(); err != nil {
-		return fileError(n.file.Name(), err)
-	}
-	return n.memory.add(ready...)
 }
 
 // onlyWriter counts what passes. It hides that its writer could do more, so that

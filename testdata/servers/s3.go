@@ -146,3 +146,14 @@ func (s *S3Server) Restart(tb testing.TB) {
 
 // Log is everything that the server logged so far.
 func (s *S3Server) Log() string { return s.log.String() }
+
+// Program builds one of the programs beside the servers that weir is measured
+// against, "s5cmd" or "rclone", and gives its file.
+func Program(tb testing.TB, name string) string {
+	tb.Helper()
+	program, err := build(tb.Context(), name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return program
+}
