@@ -196,3 +196,29 @@ func TestSecondSignalEndsTheEngineAtOnce(t *testing.T) {
 		t.Errorf("got:\n%s", out)
 	}
 }
+
+// TestCheckOfADamagedStore changes a letter of an id, somewhere in a store.
+func TestCheckOfADamagedStore(t *testing.T) {
+	t.Parallel()
+	u := userOf{t, t.TempDir()}
+	u.write("flow.lua", "return 1")
+	id := u.weir("execution", "start", "flow.lua")
+	u.weir("store", "check")
+	file := filepath.Join(u.dir, "data", "weir.db")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strings.LastIndex(string(text), id)
+	if at < 0 {
+		t.Fatal("the id is not in the store")
+	}
+	text[at+len(id)-1] = '~'
+	u.write("data/weir.db", string(text))
+	cmd := u.command("store", "check")
+	out, _ := cmd.CombinedOutput()
+	code := cmd.ProcessState.ExitCode()
+	if code != exitPermanent || !strings.Contains(string(out), "error: the store is damaged: ") || !strings.Contains(string(out), "restore the store from a backup") {
+		t.Errorf("exit code %d, want %d:\n%s", code, exitPermanent, out)
+	}
+}
