@@ -22,7 +22,7 @@ const examplesDir = "../../flows/examples"
 
 // TestExamples runs testdata/examples/*.txtar, one for each flow in flows/examples,
 // in a scratch repository of its own that has a copy of the examples. The
-// connections of team.yaml lead to real Git servers; $VAULT_ADDR is a real Vault
+// connections of team.yaml and files.yaml lead to real Git and S3 servers; $VAULT_ADDR is a real Vault
 // that has their credentials, and the secrets of secrets.yaml.
 func TestExamples(t *testing.T) {
 	t.Parallel()
@@ -33,6 +33,8 @@ func TestExamples(t *testing.T) {
 		"user": "weir", "password": "password-of-the-git-server",
 		"ssh_key": git.key, "known_hosts": git.ssh.KnownHosts,
 	})
+	s3 := servers.S3(t)
+	vault.PutKV(t, "secret", "s3", map[string]any{"access_key_id": s3.AccessKey, "secret_access_key": s3.SecretKey})
 	vault.PutKV(t, "secret", "database", map[string]any{"user": "app", "password": "password-of-the-database", "schema": "inventory"})
 	vault.PutKV(t, "secret", "order", map[string]any{"port": 5433})
 	// A policy with nothing but read is enough.
@@ -61,6 +63,8 @@ func TestExamples(t *testing.T) {
 		return copyExamples(filepath.Join(e.WorkDir, "flows", "examples"), strings.NewReplacer(
 			"https://git.example.com", git.http.URL+"/"+name,
 			"ssh://git@git.example.com", git.ssh.URL+"/"+name,
+			"https://s3.example.com", s3.Endpoint,
+			"team-files", strings.ReplaceAll(name, "_", "-"),
 		))
 	}
 	testscript.Run(t, p)
@@ -117,12 +121,17 @@ func copyExamples(dir string, places *strings.Replacer) error {
 	if err := os.Chmod(filepath.Join(dir, "secrets.yaml"), 0o600); err != nil {
 		return err
 	}
-	team := filepath.Join(dir, "connections", "team.yaml")
-	text, err := os.ReadFile(team)
-	if err != nil {
-		return err
+	for _, name := range []string{"team.yaml", "files.yaml"} {
+		file := filepath.Join(dir, "connections", name)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, []byte(places.Replace(string(text))), 0o600); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(team, []byte(places.Replace(string(text))), 0o600)
+	return nil
 }
 
 // newRepository makes a small repository with the branches main and develop and
