@@ -53,7 +53,7 @@ know whether it took effect, because it ended while the step ran:
 			if err := notYetAnswered(ctx, opened.Executions(), order); err != nil {
 				return err
 			}
-			if err := a.order(ctx, opened, order); err != nil {
+			if _, err := a.order(ctx, opened, order); err != nil {
 				return err
 			}
 			data := map[string]any{"id": string(asked.execution), "step": asked.Step, "result": "answered"}
@@ -138,19 +138,14 @@ func theQuestion(ctx context.Context, executions *store.Executions, row journal.
 
 // notYetAnswered refuses a second answer while the first waits for an engine.
 func notYetAnswered(ctx context.Context, executions *store.Executions, order journal.Order) error {
-	orders, err := executions.Orders(ctx)
-	if err != nil {
+	before, waits, err := waitingOrder(ctx, executions, func(o journal.Order) bool { return same(o, order) })
+	if err != nil || !waits {
 		return err
 	}
-	for _, o := range orders {
-		if o.Execution == order.Execution && o.Verb == order.Verb && o.Step == order.Step {
-			return &engine.Error{
-				Kind: engine.Conflict, Message: "this was answered at " + clock(o.At) + "; the engine has not taken the answer yet",
-				Hint: "if no engine runs, start one: weir serve",
-			}
-		}
+	return &engine.Error{
+		Kind: engine.Conflict, Message: "this was answered at " + clock(before.At) + "; the engine has not taken the answer yet",
+		Hint: "if no engine runs, start one: weir serve",
 	}
-	return nil
 }
 
 // answer reads what was given as an answer to the question.

@@ -15,7 +15,10 @@ import (
 )
 
 // watching says whether a command stays until its execution has ended.
-type watching struct{ wait, follow bool }
+type watching struct {
+	wait, follow bool
+	order        *journal.Order // that is to bring the execution on, if it has ended; nil for none
+}
 
 func (w *watching) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&w.wait, "wait", false, "wait for the end; print the output, and exit as the execution did")
@@ -33,7 +36,7 @@ func (w *watching) watch(ctx context.Context, a *app, opened *store.Store, id en
 		return a.print(map[string]any{"id": string(id)}, func(t *table) { t.row(id) })
 	}
 	a.say("execution %s", id)
-	f := &follower{app: a, store: opened, id: id, served: served}
+	f := &follower{app: a, store: opened, id: id, served: served, order: w.order}
 	if w.follow {
 		f.show = func(l store.LogLine) error {
 			_, err := fmt.Fprintln(a.err, lineText(id, l))
@@ -88,6 +91,7 @@ type follower struct {
 	app      *app
 	store    *store.Store
 	id       engine.ID
+	order    *journal.Order            // as long as it waits, the execution has not ended for good
 	show     func(store.LogLine) error // nil shows no log
 	position int64                     // of the last line shown
 	served   bool                      // an engine served the store when it was last looked
@@ -117,8 +121,12 @@ func (f *follower) untilEnded(ctx context.Context) (journal.Row, error) {
 			return journal.Row{}, err
 		}
 		if changed {
+			final, err := f.final(ctx) // before the state is read
+			if err != nil {
+				return journal.Row{}, err
+			}
 			row, err := f.look(ctx)
-			if err != nil || row.Status.Ended() {
+			if err != nil || row.Status.Ended() && final {
 				return row, err
 			}
 		}
@@ -131,6 +139,18 @@ func (f *follower) untilEnded(ctx context.Context) (journal.Row, error) {
 			return journal.Row{}, ctx.Err()
 		}
 	}
+}
+
+// final tells whether an end of the execution is one for good.
+func (f *follower) final(ctx context.Context) (bool, error) {
+	if f.order == nil {
+		return true, nil
+	}
+	taken, err := isTaken(ctx, f.store.Executions(), *f.order)
+	if taken {
+		f.order = nil
+	}
+	return taken, err
 }
 
 // look shows what is new. The state is read first, so that all lines of one that has

@@ -83,7 +83,7 @@ func (o ordering) carryOut(ctx context.Context, a *app, opened *store.Store, arg
 	if already, err := o.already(row); already || err != nil {
 		return row, err
 	}
-	if err := a.order(ctx, opened, journal.Order{Execution: row.ID, Verb: o.verb}); err != nil {
+	if _, err := a.order(ctx, opened, journal.Order{Execution: row.ID, Verb: o.verb}); err != nil {
 		return row, err
 	}
 	return opened.Executions().Row(ctx, row.ID)
@@ -92,14 +92,15 @@ func (o ordering) carryOut(ctx context.Context, a *app, opened *store.Store, arg
 // orderPatience is how long a command waits for the engine to take an order.
 const orderPatience = 5 * time.Second
 
-// order gives an order to the engine, and waits until it has taken it if there is one.
-func (a *app) order(ctx context.Context, opened *store.Store, o journal.Order) error {
+// order gives an order to the engine, and waits until it has taken it if there is
+// one. It gives the order as the store has it.
+func (a *app) order(ctx context.Context, opened *store.Store, o journal.Order) (journal.Order, error) {
 	o.At = time.Now().UTC().Truncate(time.Microsecond)
 	if err := opened.Executions().Order(ctx, o); err != nil {
-		return err
+		return o, err
 	}
 	if runs, err := a.served(ctx, opened, "this waits for one"); err != nil || !runs {
-		return err
+		return o, err
 	}
 	tick := time.NewTicker(followInterval / 5)
 	defer tick.Stop()
@@ -108,31 +109,39 @@ func (a *app) order(ctx context.Context, opened *store.Store, o journal.Order) e
 	for {
 		taken, err := isTaken(ctx, opened.Executions(), o)
 		if taken || err != nil {
-			return err
+			return o, err
 		}
 		select {
 		case <-tick.C:
 		case <-patience.C:
 			a.say("note: the engine has not taken this yet; it will")
-			return nil
+			return o, nil
 		case <-ctx.Done():
-			return ctx.Err()
+			return o, ctx.Err()
 		}
 	}
 }
 
 // isTaken tells whether the engine has carried an order out.
 func isTaken(ctx context.Context, executions *store.Executions, order journal.Order) (bool, error) {
+	_, waits, err := waitingOrder(ctx, executions, func(o journal.Order) bool { return same(o, order) && o.At.Equal(order.At) })
+	return !waits, err
+}
+
+// same tells whether two orders ask for the same.
+func same(a, b journal.Order) bool {
+	return a.Execution == b.Execution && a.Verb == b.Verb && a.Step == b.Step
+}
+
+// waitingOrder finds an order that the engine has not carried out yet.
+func waitingOrder(ctx context.Context, executions *store.Executions, is func(journal.Order) bool) (journal.Order, bool, error) {
 	orders, err := executions.Orders(ctx)
-	if err != nil {
-		return false, err
-	}
 	for _, o := range orders {
-		if o.Execution == order.Execution && o.Verb == order.Verb && o.Step == order.Step && o.At.Equal(order.At) {
-			return false, nil
+		if is(o) {
+			return o, true, nil
 		}
 	}
-	return true, nil
+	return journal.Order{}, false, err
 }
 
 // ended is the error for an execution to which nothing can be done any more.

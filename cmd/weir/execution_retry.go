@@ -39,16 +39,19 @@ func newExecutionRetry(a *app) *cobra.Command {
 					Hint: fmt.Sprintf("retry all of it: weir execution retry %s", row.Root),
 				}
 			}
-			id := row.ID
 			if fromStart {
-				id, err = a.startAgain(ctx, opened, row.ID)
-			} else {
-				err = a.goOn(ctx, opened, row)
+				id, err := a.startAgain(ctx, opened, row.ID)
+				if err != nil {
+					return err
+				}
+				return watching.watch(ctx, a, opened, id)
 			}
+			order, err := a.goOn(ctx, opened, row)
 			if err != nil {
 				return err
 			}
-			return watching.watch(ctx, a, opened, id)
+			watching.order = &order
+			return watching.watch(ctx, a, opened, row.ID)
 		},
 	}
 	cmd.Flags().BoolVar(&fromStart, "from-start", false, "start a new execution of the same text and inputs")
@@ -56,27 +59,33 @@ func newExecutionRetry(a *app) *cobra.Command {
 	return cmd
 }
 
-// goOn has a failed execution go on from the step that failed.
-func (a *app) goOn(ctx context.Context, opened *store.Store, row journal.Row) error {
+// goOn orders that a failed execution goes on from the step that failed, unless that
+// was ordered before.
+func (a *app) goOn(ctx context.Context, opened *store.Store, row journal.Row) (journal.Order, error) {
+	order := journal.Order{Execution: row.ID, Verb: journal.VerbRetry}
+	before, waits, err := waitingOrder(ctx, opened.Executions(), func(o journal.Order) bool { return same(o, order) })
+	if err != nil || waits {
+		return before, err
+	}
 	again := fmt.Sprintf("to run it from its beginning: weir execution retry %s --from-start", row.ID)
 	switch {
 	case !row.Status.Ended():
-		return &engine.Error{Kind: engine.Conflict, Message: fmt.Sprintf("execution %s has not ended: it is %s", row.ID, statusText(row))}
+		return order, &engine.Error{Kind: engine.Conflict, Message: fmt.Sprintf("execution %s has not ended: it is %s", row.ID, statusText(row))}
 	case row.Status == engine.Succeeded:
-		return &engine.Error{Kind: engine.Conflict, Message: fmt.Sprintf("execution %s succeeded: no step of it failed", row.ID), Hint: again}
+		return order, &engine.Error{Kind: engine.Conflict, Message: fmt.Sprintf("execution %s succeeded: no step of it failed", row.ID), Hint: again}
 	}
 	h, err := opened.Executions().Load(ctx, row.ID)
 	if err != nil {
-		return err
+		return order, err
 	}
 	if end := journal.NewOutline(h).Finished; end != nil {
 		if _, _, ok := journal.FailedStep(h.Events, end.Error, row.ID); !ok {
 			failure := *local.NoFailedStep(row.ID)
 			failure.Hint = again
-			return &failure
+			return order, &failure
 		}
 	}
-	return a.order(ctx, opened, journal.Order{Execution: row.ID, Verb: journal.VerbRetry})
+	return a.order(ctx, opened, order)
 }
 
 // startAgain starts a new execution of the text and inputs of another.

@@ -157,6 +157,50 @@ func TestEngineDiesUnderAWaiter(t *testing.T) {
 	}
 }
 
+// TestRetryWaitsForAnEngine waits for a retry that no engine has taken: how the
+// execution ended before is not its end.
+func TestRetryWaitsForAnEngine(t *testing.T) {
+	t.Parallel()
+	u := userOf{t, t.TempDir()}
+	u.write("flaky.lua", `return task("FAKE", { counter = "n", fail_times = 1 }).output.count`)
+	first := u.command("serve")
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id := u.weir("execution", "start", "flaky.lua")
+	u.weir("execution", "logs", "-f", id)
+	_ = first.Process.Signal(os.Interrupt)
+	_ = first.Wait()
+	waiter := u.command("execution", "retry", id, "--wait")
+	var out strings.Builder
+	waiter.Stdout = &out
+	stderr, err := waiter.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := waiter.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stderr)
+	if got := startedID(lines); got != id {
+		t.Fatalf("it waits for %q, want %q", got, id)
+	}
+	second := u.command("serve")
+	if err := second.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() { // to its end
+		continue
+	}
+	if err := waiter.Wait(); err != nil || out.String() != "2\n" {
+		t.Errorf("the waiter ended with %v and printed %q", err, out.String())
+	}
+	_ = second.Process.Signal(os.Interrupt)
+	if err := second.Wait(); err != nil {
+		t.Errorf("the engine ended with %v", err)
+	}
+}
+
 // TestSecondSignalEndsTheEngineAtOnce has a task that never ends, and much grace.
 func TestSecondSignalEndsTheEngineAtOnce(t *testing.T) {
 	t.Parallel()
