@@ -3,6 +3,7 @@ package sqloracle
 import (
 	"context"
 	"crypto/tls"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +13,7 @@ import (
 
 	goora "github.com/sijms/go-ora/v2"
 	"github.com/sijms/go-ora/v2/configurations"
+	"github.com/sijms/go-ora/v2/network"
 )
 
 const (
@@ -99,14 +101,29 @@ func (c *conn) guard(ctx context.Context, grace time.Duration, calls func() erro
 			// The library may have sent a break that nobody will have answered.
 			c.worn = true
 		}
-		if c.wire.tooMuch() {
-			err = errTooMuch
-		}
+		err = c.told(err)
 		if err != nil && !answered(err) {
 			c.worn = true
 		}
 	}()
 	return calls()
+}
+
+// told gives what is behind an error: go-ora shows some only as a bad connection.
+func (c *conn) told(err error) error {
+	if c.wire.tooMuch() {
+		return errTooMuch
+	}
+	if !errors.Is(err, driver.ErrBadConn) || c.ora == nil {
+		return err
+	}
+	if summary := summaryOf(c.ora); summary.IsValid() && lost(int(summary.FieldByName("RetCode").Int())) {
+		return &network.OracleError{
+			ErrCode: int(summary.FieldByName("RetCode").Int()),
+			ErrMsg:  string(summary.FieldByName("ErrorMessage").Bytes()),
+		}
+	}
+	return err
 }
 
 // ping asks the server whether the session lives.
@@ -181,7 +198,7 @@ func (w *wire) use(socket net.Conn) net.Conn {
 	if w.gone {
 		_ = socket.Close()
 	}
-	return counted{Conn: socket, wire: w}
+	return &counted{Conn: socket, wire: w}
 }
 
 // cut closes the socket, whatever it does.
@@ -212,11 +229,16 @@ func (w *wire) tooMuch() bool { return w.flooded.Load() }
 // larger than any should be ends it, before it fills the memory.
 type counted struct {
 	net.Conn
-	wire *wire
+	wire   *wire
+	frames frames
 }
 
-func (c counted) Read(b []byte) (int, error) {
+func (c *counted) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if wrong := c.frames.follow(b[:n]); wrong != nil {
+		c.wire.cut()
+		return 0, wrong
+	}
 	if c.wire.received.Add(int64(n)) > answerLimit {
 		c.wire.flooded.Store(true)
 		c.wire.cut()
@@ -225,7 +247,7 @@ func (c counted) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (c counted) Write(b []byte) (int, error) {
+func (c *counted) Write(b []byte) (int, error) {
 	c.wire.received.Store(0)
 	n, err := c.Conn.Write(b)
 	c.wire.sent.Add(int64(n))

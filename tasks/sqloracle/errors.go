@@ -17,17 +17,29 @@ import (
 	"github.com/weir-engine/weir/tasks"
 )
 
+// codeBroken is the answer to a break: the statement was undone.
+const codeBroken = 1013
+
+// code gives the code of an Oracle error, 0 for any other.
+func code(err error) int {
+	var oracle *network.OracleError
+	if errors.As(err, &oracle) {
+		return oracle.ErrCode
+	}
+	return 0
+}
+
 // answered tells whether an error is the server's answer to a call, after which
 // its session is as good as before.
 func answered(err error) bool {
-	var oracle *network.OracleError
-	return errors.As(err, &oracle) && !oracle.Bad() && !lost(oracle.ErrCode) && oracle.ErrCode != 1013
+	n := code(err)
+	return n != 0 && !lost(n) && n != codeBroken
 }
 
 // lost are the errors with which a session ends.
 func lost(code int) bool {
 	switch code {
-	case 28, 600, 603, 1012, 1033, 1034, 1089, 1090, 1092, 2396, 2399, 3113, 3114, 3135, 12153, 12537, 12547, 12570, 12571:
+	case 28, 600, 603, 1012, 1033, 1034, 1089, 1090, 1092, 2396, 2399, 3113, 3114, 3135, 12153, 12528, 12537, 12547, 12570, 12571:
 		return true
 	}
 	return false
@@ -45,45 +57,45 @@ type verdict struct {
 // is known of.
 func verdictOn(code int) (v verdict, ok bool) {
 	v, ok = map[int]verdict{
-		1:     {kind: tasks.Conflict, hint: "a row with this key exists already: change the key, or use MERGE"},
-		54:    {kind: tasks.Conflict, hint: "somebody else has locked it: try again later, or wait for it without NOWAIT"},
-		60:    {kind: tasks.Conflict, hint: "two transactions waited for each other: try again"},
-		8177:  {kind: tasks.Conflict, hint: "somebody else has changed what this serializable transaction read: try again"},
-		8176:  {kind: tasks.Conflict, hint: "try again"},
-		942:   {kind: tasks.NotFound, hint: "check the name and its schema; Oracle says so too when the user may not see it"},
-		4043:  {kind: tasks.NotFound, hint: "check the name and its schema"},
-		1403:  {kind: tasks.NotFound},
-		1017:  {kind: tasks.Denied, input: "password", hint: "check user and password; both are case-sensitive if they were quoted when they were set", auth: true},
-		1005:  {kind: tasks.Denied, input: "password", hint: "give a password", auth: true},
-		28000: {kind: tasks.Denied, input: "user", hint: "the account is locked: have it unlocked (ALTER USER ... ACCOUNT UNLOCK)"},
-		28001: {kind: tasks.Denied, input: "password", hint: "the password has expired: have a new one set, here and where it is kept", auth: true},
-		28009: {kind: tasks.Denied, input: "privilege", hint: "SYS connects with the privilege SYSDBA or SYSOPER"},
-		28150: {kind: tasks.Denied, input: "proxy_client", hint: "the user needs the right to become the client (ALTER USER ... GRANT CONNECT THROUGH ...)"},
-		1045:  {kind: tasks.Denied, input: "user", hint: "the user needs the right CREATE SESSION"},
-		1031:  {kind: tasks.Denied, hint: "the user lacks a right for this: ask for the grant, or connect as another"},
-		1555:  {kind: tasks.Unavailable, hint: "the query ran longer than the undo space reaches back: fetch less at a time, at a quieter hour, or have UNDO_RETENTION raised"},
-		1013:  {kind: tasks.Timeout, hint: "the server ended the statement and undid it"},
-		12154: {kind: tasks.Invalid, input: "service_name"},
-		12505: {kind: tasks.NotFound, input: "sid", hint: "the listener knows no instance of this name: a service name goes into `service_name`"},
-		12514: {kind: tasks.NotFound, input: "service_name", hint: "the listener knows no service of this name: see `lsnrctl services` there, and whether the database is open"},
-		12541: {kind: tasks.Unavailable, input: "host", hint: "nothing listens there: check host and port, and whether the listener runs"},
-		12516: {kind: tasks.Unavailable, hint: "the database takes no more sessions now: try again later"},
-		12519: {kind: tasks.Unavailable, hint: "the database takes no more sessions now: try again later"},
-		12520: {kind: tasks.Unavailable, hint: "the database takes no more sessions now: try again later"},
-		12526: {kind: tasks.Unavailable, hint: "the database is in restricted mode"},
-		12528: {kind: tasks.Unavailable, hint: "the database is starting or closed: try again later"},
-		1033:  {kind: tasks.Unavailable, hint: "the database is starting or shutting down: try again later"},
-		1034:  {kind: tasks.Unavailable, hint: "the database is not started"},
-		3113:  {kind: tasks.Unavailable, hint: "the server process ended in the middle: look for an error in the database's alert log at this time"},
-		18:    {kind: tasks.Unavailable, hint: "the database has all the sessions that it may have: try again later"},
-		20:    {kind: tasks.Unavailable, hint: "the database has all the processes that it may have: try again later"},
-		4021:  {kind: tasks.Timeout},
-		30006: {kind: tasks.Timeout, hint: "somebody else has locked it"},
-		3120:  {kind: tasks.Permanent, input: "lob_fetch", hint: "set `lob_fetch` to stream"},
-		12660: {kind: tasks.Denied, input: "encryption", hint: "the server's demands for encryption or checksums do not fit `encryption` and `integrity`"},
-		911:   {kind: tasks.Invalid, hint: "give one statement"},
-		1008:  {kind: tasks.Invalid, input: "params"},
-		1722:  {kind: tasks.Invalid},
+		1:          {kind: tasks.Conflict, hint: "a row with this key exists already: change the key, or use MERGE"},
+		54:         {kind: tasks.Conflict, hint: "somebody else has locked it: try again later, or wait for it without NOWAIT"},
+		60:         {kind: tasks.Conflict, hint: "two transactions waited for each other: try again"},
+		8177:       {kind: tasks.Conflict, hint: "somebody else has changed what this serializable transaction read: try again"},
+		8176:       {kind: tasks.Conflict, hint: "try again"},
+		942:        {kind: tasks.NotFound, hint: "check the name and its schema; Oracle says so too when the user may not see it"},
+		4043:       {kind: tasks.NotFound, hint: "check the name and its schema"},
+		1403:       {kind: tasks.NotFound},
+		1017:       {kind: tasks.Denied, input: "password", hint: "check user and password; both are case-sensitive if they were quoted when they were set", auth: true},
+		1005:       {kind: tasks.Denied, input: "password", hint: "give a password", auth: true},
+		28000:      {kind: tasks.Denied, input: "user", hint: "the account is locked: have it unlocked (ALTER USER ... ACCOUNT UNLOCK)"},
+		28001:      {kind: tasks.Denied, input: "password", hint: "the password has expired: have a new one set, here and where it is kept", auth: true},
+		28009:      {kind: tasks.Denied, input: "privilege", hint: "SYS connects with the privilege SYSDBA or SYSOPER"},
+		28150:      {kind: tasks.Denied, input: "proxy_client", hint: "the user needs the right to become the client (ALTER USER ... GRANT CONNECT THROUGH ...)"},
+		1045:       {kind: tasks.Denied, input: "user", hint: "the user needs the right CREATE SESSION"},
+		1031:       {kind: tasks.Denied, hint: "the user lacks a right for this: ask for the grant, or connect as another"},
+		1555:       {kind: tasks.Unavailable, hint: "the query ran longer than the undo space reaches back: fetch less at a time, at a quieter hour, or have UNDO_RETENTION raised"},
+		codeBroken: {kind: tasks.Timeout, hint: "the server ended the statement and undid it"},
+		12154:      {kind: tasks.Invalid, input: "service_name"},
+		12505:      {kind: tasks.NotFound, input: "sid", hint: "the listener knows no instance of this name: a service name goes into `service_name`"},
+		12514:      {kind: tasks.NotFound, input: "service_name", hint: "the listener knows no service of this name: see `lsnrctl services` there, and whether the database is open"},
+		12541:      {kind: tasks.Unavailable, input: "host", hint: "nothing listens there: check host and port, and whether the listener runs"},
+		12516:      {kind: tasks.Unavailable, hint: "the database takes no more sessions now: try again later"},
+		12519:      {kind: tasks.Unavailable, hint: "the database takes no more sessions now: try again later"},
+		12520:      {kind: tasks.Unavailable, hint: "the database takes no more sessions now: try again later"},
+		12526:      {kind: tasks.Unavailable, hint: "the database is in restricted mode"},
+		12528:      {kind: tasks.Unavailable, hint: "the database is starting or closed: try again later"},
+		1033:       {kind: tasks.Unavailable, hint: "the database is starting or shutting down: try again later"},
+		1034:       {kind: tasks.Unavailable, hint: "the database is not started"},
+		3113:       {kind: tasks.Unavailable, hint: "the server process ended in the middle: look for an error in the database's alert log at this time"},
+		18:         {kind: tasks.Unavailable, hint: "the database has all the sessions that it may have: try again later"},
+		20:         {kind: tasks.Unavailable, hint: "the database has all the processes that it may have: try again later"},
+		4021:       {kind: tasks.Timeout},
+		30006:      {kind: tasks.Timeout, hint: "somebody else has locked it"},
+		3120:       {kind: tasks.Permanent, input: "lob_fetch", hint: "set `lob_fetch` to stream"},
+		12660:      {kind: tasks.Denied, input: "encryption", hint: "the server's demands for encryption or checksums do not fit `encryption` and `integrity`"},
+		911:        {kind: tasks.Invalid, hint: "give one statement"},
+		1008:       {kind: tasks.Invalid, input: "params"},
+		1722:       {kind: tasks.Invalid},
 	}[code]
 	return v, ok
 }

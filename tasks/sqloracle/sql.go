@@ -206,18 +206,13 @@ func (s statement) at(pos int) string {
 	line := strings.Count(before, "\n") + 1
 	column := len([]rune(before[strings.LastIndex(before, "\n")+1:])) + 1
 	start, stop := max(pos-around, 0), min(pos+around, len(s.given))
-	clean := func(text string) string {
-		return strings.Join(strings.Fields(" "+strings.ToValidUTF8(text, "")+" "), " ")
-	}
-	left, right := clean(s.given[start:pos]), clean(s.given[pos:stop])
+	excerpt := strings.ToValidUTF8(s.given[start:pos], "") + "▸" + strings.ToValidUTF8(s.given[pos:stop], "")
+	excerpt = strings.Join(strings.Fields(excerpt), " ")
 	if start > 0 {
-		left = "…" + left
+		excerpt = "…" + excerpt
 	}
 	if stop < len(s.given) {
-		right += "…"
+		excerpt += "…"
 	}
-	if left != "" {
-		left += " "
-	}
-	return fmt.Sprintf("line %d, column %d: %s▸%s", line, column, left, right)
+	return fmt.Sprintf("line %d, column %d: %s", line, column, excerpt)
 }

@@ -248,9 +248,8 @@ func doubtful(c *conn, err error, e *tasks.Error) {
 	if answered(err) || c.wire.sent.Load() == 0 {
 		return
 	}
-	switch e.Kind {
-	case tasks.Unavailable, tasks.Timeout, tasks.Permanent, tasks.Invalid:
-	default:
+	if code(err) == codeBroken {
+		e.Message += "; the server has broken it off"
 		return
 	}
 	e.Message += "; it is not known whether the server has carried out the statement"

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // The key exchange of the 12c verifier.
@@ -43,22 +44,33 @@ type exchange struct {
 	cskSalt []byte
 }
 
-// newExchange prepares the challenge. An unknown user gets one as well.
-func newExchange(user string, account Account, known bool) (x *exchange, salt []byte, err error) {
-	salt = randomBytes(saltSize)
-	password := account.Password
-	if !known {
-		password = hex.EncodeToString(randomBytes(8))
+// verifier is what a server keeps of a password.
+type verifier struct{ salt, key []byte }
+
+// verifiers are made when they are first needed, for that takes a while.
+type verifiers struct {
+	mu         sync.Mutex
+	byPassword map[string]verifier
+}
+
+func (v *verifiers) of(password string) (verifier, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if made, ok := v.byPassword[password]; ok {
+		return made, nil
 	}
+	salt := randomBytes(saltSize)
 	p, err := pbkdf2.Key(sha512.New, password, append(bytes.Clone(salt), "AUTH_PBKDF2_SPEEDY_KEY"...), rounds, 64)
 	if err != nil {
-		return nil, nil, err
+		return verifier{}, err
 	}
 	hash := sha512.Sum512(append(p, salt...))
-	return &exchange{
-		user: user, account: account, known: known,
-		key: hash[:keySize], half: randomBytes(keySize), cskSalt: randomBytes(saltSize),
-	}, salt, nil
+	made := verifier{salt: salt, key: hash[:keySize]}
+	if v.byPassword == nil {
+		v.byPassword = map[string]verifier{}
+	}
+	v.byPassword[password] = made
+	return made, nil
 }
 
 // check tells whether the client knew the password, and gives what proves to it
@@ -140,11 +152,13 @@ func (s *session) challenge() error {
 	if s.in.err != nil {
 		return s.in.err
 	}
+	// An unknown user gets a challenge as well.
 	account, known := s.server.account(user)
-	x, salt, err := newExchange(user, account, known)
+	v, err := s.server.verifiers.of(account.Password)
 	if err != nil {
 		return err
 	}
+	x := &exchange{user: user, account: account, known: known, key: v.key, half: randomBytes(keySize), cskSalt: randomBytes(saltSize)}
 	s.login = x
 	sealed, err := cbc(x.key, x.half, cipher.NewCBCEncrypter)
 	if err != nil {
@@ -155,7 +169,7 @@ func (s *session) challenge() error {
 	w.raw(8)
 	w.ub(5)
 	w.keyValue("AUTH_SESSKEY", upper(sealed), 0)
-	w.keyValue("AUTH_VFR_DATA", upper(salt), verifier12c)
+	w.keyValue("AUTH_VFR_DATA", upper(v.salt), verifier12c)
 	w.keyValue("AUTH_PBKDF2_CSK_SALT", upper(x.cskSalt), 0)
 	w.keyValue("AUTH_PBKDF2_VGEN_COUNT", strconv.Itoa(rounds), 0)
 	w.keyValue("AUTH_PBKDF2_SDER_COUNT", strconv.Itoa(keyRounds), 0)

@@ -62,6 +62,8 @@ type Server struct {
 	listener net.Listener
 	wait     sync.WaitGroup
 
+	verifiers verifiers
+
 	mu       sync.Mutex
 	calls    []Call
 	notify   chan struct{} // closed and renewed when a call is recorded
