@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
@@ -121,7 +122,7 @@ func (s *session) base(ctx context.Context) (aws.Config, error) {
 			s.in.Secret("secret_access_key").Reveal(), s.in.Secret("session_token").Reveal())
 		return aws.Config{Region: region, HTTPClient: client, Credentials: given}, nil
 	}
-	options := []func(*config.LoadOptions) error{config.WithHTTPClient(client)}
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(s.finder())}
 	if region != "" {
 		options = append(options, config.WithRegion(region))
 	}
@@ -138,10 +139,32 @@ func (s *session) base(ctx context.Context) (aws.Config, error) {
 	if err != nil {
 		return cfg, badSetUp(err)
 	}
+	s.trust(cfg.HTTPClient)
+	cfg.HTTPClient = client
 	if cfg.Region == "" {
 		cfg.Region = defaultRegion
 	}
 	return cfg, nil
+}
+
+// finder is the client for finding credentials. The SDK gives the authorities of
+// AWS_CA_BUNDLE to no other type.
+func (s *session) finder() *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.Proxy, t.DialContext, t.TLSHandshakeTimeout = s.transport.Proxy, s.transport.DialContext, s.transport.TLSHandshakeTimeout
+		t.DisableKeepAlives = true // it is not closed
+	})
+}
+
+// trust takes the authorities over that the SDK found, unless the inputs have some.
+func (s *session) trust(found aws.HTTPClient) {
+	finder, ok := found.(*awshttp.BuildableClient)
+	if !ok || s.in.String("ca_cert") != "" {
+		return
+	}
+	if settings := finder.GetTransport().TLSClientConfig; settings != nil && settings.RootCAs != nil {
+		s.transport.TLSClientConfig.RootCAs = settings.RootCAs
+	}
 }
 
 // asks tells whether the machine is asked for credentials: not if they are given,
