@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/connections/secret"
@@ -57,6 +58,9 @@ type Env struct {
 	// are masked already; it is for what the driver itself comes to know, such as
 	// temporary credentials. Never nil.
 	Mask func(...secret.Value)
+	// CredentialTTL is for how long temporary credentials that the driver gets for
+	// this connection may serve other sessions too; 0 means for none.
+	CredentialTTL time.Duration
 	// IdempotencyKey is passed to systems that know such keys; may be empty.
 	IdempotencyKey string
 }

@@ -237,7 +237,9 @@ func withSession(ctx context.Context, driver tasks.Driver, resolved connections.
 			err = &panicError{cause: cause, stack: debug.Stack()}
 		}
 	}()
-	session, err := driver.Open(ctx, resolved.Inputs, step.env())
+	env := step.env()
+	env.CredentialTTL = time.Duration(resolved.Connection.TTL) * time.Second
+	session, err := driver.Open(ctx, resolved.Inputs, env)
 	if err != nil {
 		return err
 	}

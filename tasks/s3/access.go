@@ -87,17 +87,17 @@ func (s *session) connect(ctx context.Context) error {
 	case authAnonymous:
 		cfg.Credentials = aws.AnonymousCredentials{}
 	case authAssumeRole:
-		cfg.Credentials = stscreds.NewAssumeRoleProvider(s.sts(cfg), s.in.String("role_arn"), func(o *stscreds.AssumeRoleOptions) {
+		cfg.Credentials = keeping{s, stscreds.NewAssumeRoleProvider(s.sts(cfg), s.in.String("role_arn"), func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName, o.ExternalID = s.in.String("session_name"), s.given("external_id")
-		})
+		})}
 	case authWebIdentity:
 		role := s.in.String("role_arn")
 		if role == "" {
 			role = os.Getenv("AWS_ROLE_ARN")
 		}
-		cfg.Credentials = stscreds.NewWebIdentityRoleProvider(s.sts(cfg), role, identityToken{s}, func(o *stscreds.WebIdentityRoleOptions) {
+		cfg.Credentials = keeping{s, stscreds.NewWebIdentityRoleProvider(s.sts(cfg), role, identityToken{s}, func(o *stscreds.WebIdentityRoleOptions) {
 			o.RoleSessionName = s.in.String("session_name")
-		})
+		})}
 	}
 	if !aws.IsCredentialsProvider(cfg.Credentials, aws.AnonymousCredentials{}) {
 		cfg.Credentials = aws.NewCredentialsCache(masked{s, cfg.Credentials})

@@ -97,7 +97,7 @@ func TestAnonymous(t *testing.T) {
 
 // roles is a service that gives out the credentials of a role, and keeps what it was
 // asked.
-func roles(t *testing.T, key, secret string) (url string, asked *[]map[string]string) {
+func roles(t *testing.T, key, secret string, lives time.Duration) (url string, asked *[]map[string]string) {
 	t.Helper()
 	asked = &[]map[string]string{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -115,7 +115,7 @@ func roles(t *testing.T, key, secret string) (url string, asked *[]map[string]st
 		action := r.Form.Get("Action")
 		_, _ = fmt.Fprintf(w, `<%sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%sResult><Credentials><AccessKeyId>%s</AccessKeyId>`+
 			`<SecretAccessKey>%s</SecretAccessKey><SessionToken></SessionToken><Expiration>%s</Expiration></Credentials></%sResult></%sResponse>`,
-			action, action, key, secret, time.Now().Add(time.Hour).UTC().Format(time.RFC3339), action, action)
+			action, action, key, secret, time.Now().Add(lives).UTC().Format(time.RFC3339), action, action)
 	}))
 	t.Cleanup(s.Close)
 	return s.URL, asked
@@ -124,7 +124,7 @@ func roles(t *testing.T, key, secret string) (url string, asked *[]map[string]st
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	in := bucket(t)
-	url, asked := roles(t, in["access_key_id"].(string), in["secret_access_key"].(string))
+	url, asked := roles(t, in["access_key_id"].(string), in["secret_access_key"].(string), time.Hour)
 	role := withoutKeys(in, "assume_role").with(inputs{
 		"sts_endpoint": url, "role_arn": "arn:aws:iam::1:role/open", "external_id": "outside", "session_name": "flow",
 		"access_key_id": "own-key-id", "secret_access_key": "own-secret-key",
@@ -143,6 +143,40 @@ func TestRoles(t *testing.T) {
 	denied := failure(t, role.with(inputs{"role_arn": "arn:aws:iam::1:role/closed"}))
 	if denied.Kind != tasks.Denied || !strings.Contains(denied.Message, "sts:AssumeRole") {
 		t.Errorf("got %s: %s", denied.Kind, denied.Message)
+	}
+}
+
+// TestKeptCredentials shows for how long the credentials of a role are used again.
+func TestKeptCredentials(t *testing.T) {
+	t.Parallel()
+	in := bucket(t)
+	for name, c := range map[string]struct {
+		ttl, lives time.Duration
+		want       int
+	}{
+		"not at all":        {0, time.Hour, 3},
+		"as allowed":        {time.Minute, time.Hour, 1},
+		"up to their end":   {time.Hour, 10 * time.Minute, 1},
+		"never close to it": {time.Hour, 4 * time.Minute, 3},
+	} {
+		url, asked := roles(t, in["access_key_id"].(string), in["secret_access_key"].(string), c.lives)
+		role := withoutKeys(in, "web_identity").with(inputs{"sts_endpoint": url, "role_arn": "arn:aws:iam::1:role/open", "web_identity_token": "a.b.c-token"})
+		d := driver()
+		for range 3 {
+			env := taskstest.NewExecution(t).Env()
+			env.CredentialTTL = c.ttl
+			s, err := d.Open(t.Context(), taskstest.Decode(t, d, role), env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Do(t.Context()); err != nil {
+				t.Error(err)
+			}
+			_ = s.Close()
+		}
+		if len(*asked) != c.want {
+			t.Errorf("%s: asked %d times, want %d", name, len(*asked), c.want)
+		}
 	}
 }
 

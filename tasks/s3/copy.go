@@ -55,6 +55,7 @@ func (s *session) move(ctx context.Context) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.copied = true
 	at := s.target()
 	in := &s3.DeleteObjectInput{Bucket: &at.bucket, Key: &at.key, ExpectedBucketOwner: s.owner()}
 	if at.version != "" {

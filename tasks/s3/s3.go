@@ -36,9 +36,12 @@ type Config struct {
 }
 
 // New gives the driver.
-func New(c Config) tasks.Driver { return driver{config: c} }
+func New(c Config) tasks.Driver { return driver{config: c, kept: &kept{}} }
 
-type driver struct{ config Config }
+type driver struct {
+	config Config
+	kept   *kept
+}
 
 func (driver) Spec() tasks.Spec { return spec() }
 
@@ -47,7 +50,7 @@ func (d driver) Open(_ context.Context, in schema.Inputs, env tasks.Env) (tasks.
 	if err != nil {
 		return nil, err
 	}
-	s := &session{op: op.Name, in: in, env: env, config: d.config, secrets: secret.NewRedactor(),
+	s := &session{op: op.Name, in: in, env: env, config: d.config, kept: d.kept, secrets: secret.NewRedactor(),
 		regions: map[string]string{}, clients: map[string]*s3.Client{}}
 	for _, f := range spec().Inputs.Fields {
 		if f.Sensitive {
@@ -69,6 +72,7 @@ type session struct {
 	in      schema.Inputs
 	env     tasks.Env
 	config  Config
+	kept    *kept
 	secrets *secret.Redactor
 
 	endpoint    *url.URL // nil: AWS
@@ -77,6 +81,7 @@ type session struct {
 
 	transport *http.Transport
 	aws       aws.Config
+	copied    bool // a move has begun to have an effect
 
 	mu      sync.Mutex
 	regions map[string]string     // of buckets that are in others than the given one
@@ -215,6 +220,10 @@ func (s *session) mask(found ...secret.Value) {
 // servers say may repeat what they were sent.
 func (s *session) fault(ctx context.Context, err error) error {
 	e := s.explain(ctx, err)
+	if e.Auth {
+		s.kept.forget(s.roleID()) // another try begins with new ones
+		e.Unsent = !s.copied
+	}
 	e.Message, e.Hint = s.secrets.String(e.Message), s.secrets.String(e.Hint)
 	return e
 }
