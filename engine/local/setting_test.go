@@ -27,12 +27,12 @@ func TestSettingsWithoutAStore(t *testing.T) {
 func TestALockThatIsNotFreed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, map[string]string{
-		"holder.lua": `setting("x"):lock() sleep("1h")`,
+		"holder.lua": `setting("x"):lock() setting("locked"):set(true) sleep("1h")`,
 		"waiter.lua": `setting("x"):lock("10ms")`,
 	})
 	e := r.end(t, `
 		local holder = flow("holder", {}, { wait = false })
-		sleep(0.01)
+		while not setting("locked"):get() do sleep(0.001) end
 		local ok, err = pcall(flow, "waiter")
 		holder:cancel()
 		local fence = setting("x"):lock(1)
@@ -65,7 +65,7 @@ func TestALockKeepsBranchesApart(t *testing.T) {
 		parallel(count, count, count, count)
 		local ok, err
 		parallel(
-			function() s:lock() sleep(0.05) s:unlock() end,
+			function() s:lock() while ok == nil do sleep(0.001) end s:unlock() end,
 			function() ok, err = pcall(s.lock, s, 0.001) end)
 		return { n = s:get(), most = most, ok = ok, kind = err.kind }`)
 	wantOutput(t, e, map[string]any{"n": 4, "most": 1, "ok": false, "kind": string(engine.Timeout)})
