@@ -79,7 +79,7 @@ type Suite struct {
 // Run runs the suite.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
-	groups := []map[string]func(*world){resultTests(), crashTests(), doubtTests(), joinTests(), childTests(), cancelTests(), pauseTests()}
+	groups := []map[string]func(*world){resultTests(), crashTests(), doubtTests(), joinTests(), childTests(), cancelTests(), pauseTests(), retryTests(), logTests()}
 	if s.Tampers {
 		groups = append(groups, tamperTests())
 	}
@@ -269,11 +269,11 @@ func (w *world) journal(id engine.ID) string {
 // until waits until something is so.
 func (w *world) until(what string, is func() bool) {
 	w.Helper()
-	for range 100_000 {
+	for n := range 10_000 {
 		if is() {
 			return
 		}
-		w.pass(time.Millisecond)
+		w.nap(n)
 	}
 	w.Fatalf("it does not come to: %s", what)
 }
@@ -281,18 +281,22 @@ func (w *world) until(what string, is func() bool) {
 // pass lets time pass.
 func (w *world) pass(d time.Duration) { <-time.After(d) }
 
+// nap passes the time until the n-th look: short at first, so that a test comes upon
+// the moment, and longer later.
+func (w *world) nap(n int) { w.pass(min(time.Duration(1+n/20)*time.Millisecond, 50*time.Millisecond)) }
+
 // becomes waits until an execution has a state.
 func (w *world) becomes(id engine.ID, status engine.Status, waits string) {
 	w.Helper()
 	got := journal.Row{}
-	for range 100_000 {
+	for n := range 10_000 {
 		if got = w.row(id); got.Status == status && got.Waits == waits {
 			return
 		}
 		if got.Status.Ended() {
 			break
 		}
-		w.pass(time.Millisecond)
+		w.nap(n)
 	}
 	w.Fatalf("%s is %s %q, not %s %q\n%s", id, got.Status, got.Waits, status, waits, w.journal(id))
 }
