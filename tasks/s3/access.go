@@ -37,8 +37,8 @@ func (s *session) checkAccess() error {
 		return missing("secret_access_key", "it belongs to access_key_id")
 	case method == authAssumeRole && hasSecret && !hasID:
 		return missing("access_key_id", "it belongs to secret_access_key")
-	case (method == authAssumeRole || method == authWebIdentity) && s.in.String("role_arn") == "" &&
-		!(method == authWebIdentity && os.Getenv("AWS_ROLE_ARN") != ""):
+	case method == authAssumeRole && s.in.String("role_arn") == "",
+		method == authWebIdentity && s.in.String("role_arn") == "" && os.Getenv("AWS_ROLE_ARN") == "":
 		return missing("role_arn", "auth_method "+method+" needs it")
 	}
 	return nil
@@ -251,7 +251,7 @@ func (m masked) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return found, err
 }
 
-func errNoCredentials() error {
+func errNoCredentials() *tasks.Error {
 	return &tasks.Error{Kind: tasks.Denied, Message: "no credentials were found",
 		Hint: "`aws configure` sets them up for the AWS command line; or give `access_key_id` and `secret_access_key`"}
 }

@@ -172,5 +172,5 @@ func (s *session) follow(bucket string, err error) bool {
 
 // isRegion keeps what an answer says from becoming another host.
 func isRegion(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-') })
+	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }

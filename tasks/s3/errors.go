@@ -60,7 +60,7 @@ func (s *session) classify(ctx context.Context, err error) *tasks.Error {
 	}
 	var credentials *smithy.OperationError
 	if errors.As(err, &credentials) && strings.Contains(err.Error(), "failed to refresh cached credentials") || s.aws.HTTPClient == nil {
-		e := errNoCredentials().(*tasks.Error)
+		e := errNoCredentials()
 		e.Err = err
 		return e
 	}

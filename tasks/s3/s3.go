@@ -101,7 +101,7 @@ func (s *session) check() error {
 func (s *session) checkTarget() error {
 	for _, name := range []string{"bucket", "to_bucket"} {
 		bucket := s.in.String(name)
-		if s.in.Has(name) && (bucket == "" || strings.ContainsFunc(bucket, notInBuckets)) {
+		if s.in.Has(name) && (bucket == "" || strings.Trim(bucket, inBuckets) != "") {
 			return &tasks.Error{Kind: tasks.Invalid, Input: name, Message: name + " is no name of a bucket",
 				Hint: "it has letters, digits, dots and dashes; what follows a slash goes into `key` or `prefix`"}
 		}
@@ -121,10 +121,8 @@ func (s *session) checkTarget() error {
 	return nil
 }
 
-// notInBuckets tells what no bucket's name, alias or ARN has in it.
-func notInBuckets(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-:", r))
-}
+// inBuckets is what a bucket's name, alias or ARN has in it.
+const inBuckets = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:"
 
 func checkKey(input, key string) error {
 	const most = 1024
