@@ -79,7 +79,7 @@ type Suite struct {
 // Run runs the suite.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
-	groups := []map[string]func(*world){resultTests(), crashTests(), doubtTests(), joinTests(), childTests(), cancelTests(), pauseTests(), retryTests(), logTests()}
+	groups := []map[string]func(*world){resultTests(), crashTests(), doubtTests(), joinTests(), childTests(), cancelTests(), pauseTests(), retryTests(), logTests(), roomTests(), limitTests()}
 	if s.Tampers {
 		groups = append(groups, tamperTests())
 	}
@@ -102,11 +102,20 @@ func (oneSecret) ReadSecret(_ context.Context, ref secret.Ref) (secret.Data, err
 	return secret.Data{Ref: ref, Keys: map[string]any{"password": secret.New(Canary)}}, nil
 }
 
-// newDispatcher gives one that knows the task type FAKE, and no connections but
-// the implicit one.
+// other is the task type OTHER, which does the same as FAKE.
+type other struct{ tasks.Driver }
+
+func (o other) Spec() tasks.Spec {
+	spec := o.Driver.Spec()
+	spec.Type = "OTHER"
+	return spec
+}
+
+// newDispatcher gives one that knows the task types FAKE and OTHER, and no
+// connections but the implicit ones.
 func newDispatcher(t *testing.T) *dispatch.Dispatcher {
 	t.Helper()
-	types, err := tasks.NewRegistry(fake.New())
+	types, err := tasks.NewRegistry(fake.New(), other{fake.New()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,25 +42,28 @@ func (r *Runner) look(ctx context.Context, seen *lookout, ids chan<- engine.ID) 
 	if err != nil {
 		return time.Time{}, errors.Join(failed, err)
 	}
-	taken, left, inHand := 0, false, 0
+	inHand, news := 0, false
 	for _, row := range inTurn(rows, seen.owner) {
-		if !r.admit(row.ID, true) {
-			left = left || r.room() <= 0
+		if r.has(row.ID) {
 			inHand++
 			continue
+		}
+		news = true
+		if !r.admit(row.ID, true) {
+			continue // it has no room
 		}
 		select {
 		case ids <- row.ID:
 			seen.owner = row.Owner
-			taken++
 		case <-ctx.Done():
 			r.unload(row.ID)
 			return time.Time{}, nil
 		}
 	}
-	r.setBacklog(left || taken >= dueBatch)
-	if taken >= dueBatch || inHand > seen.inHand && len(rows) >= most && !left {
-		r.poke() // there may be more
+	more := len(rows) >= most // there may be
+	r.setBacklog(more)
+	if more && (news || inHand > seen.inHand) && r.room() > 0 {
+		r.poke()
 	}
 	seen.inHand = inHand
 	return next, failed
@@ -98,7 +101,8 @@ func (r *Runner) want() {
 	r.wanted, r.backlog = true, true
 }
 
-// setBacklog keeps new executions from going before those that are due, or no longer.
+// setBacklog keeps new executions from going before those that are due, or no longer,
+// and has whoever leaves memory poke the engine if there are any.
 func (r *Runner) setBacklog(is bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -156,6 +160,13 @@ func (r *Runner) load(ctx context.Context, id engine.ID) {
 		r.log("cannot take an execution up", id, err)
 		r.setAside(id, err)
 	}
+}
+
+// has tells whether an execution is in memory, or about to be.
+func (r *Runner) has(id engine.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.resident[id] != nil || r.loading[id]
 }
 
 // reserve takes a place in memory for an execution, also if there is none left.
