@@ -184,7 +184,7 @@ func ofTLS(err error) *tasks.Error {
 		hostname x509.HostnameError
 		invalid  x509.CertificateInvalidError
 		record   tls.RecordHeaderError
-		alert    tls.AlertError
+		alert    *net.OpError
 	)
 	switch {
 	case errors.As(err, &unknown):
@@ -199,8 +199,8 @@ func ofTLS(err error) *tasks.Error {
 		return &tasks.Error{Kind: tasks.Denied, Message: "the server's certificate is not valid: " + oneLine(invalid.Error())}
 	case errors.As(err, &record):
 		return &tasks.Error{Kind: tasks.Permanent, Input: "port", Message: "the server does not speak TLS on this port"}
-	case errors.As(err, &alert):
-		return &tasks.Error{Kind: tasks.Denied, Input: "wallet", Message: "the server refused the TLS connection: " + oneLine(alert.Error()),
+	case errors.As(err, &alert) && alert.Op == "remote error":
+		return &tasks.Error{Kind: tasks.Denied, Input: "wallet", Message: "the server refused the TLS connection: " + oneLine(alert.Err.Error()),
 			Hint: "it may want a certificate: give a `wallet`"}
 	}
 	return nil

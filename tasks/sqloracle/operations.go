@@ -316,7 +316,7 @@ func (s *session) call(ctx context.Context, st statement, b binding) (map[string
 	for _, o := range b.outs {
 		v, cut, err := s.outValue(ctx, o)
 		if err != nil {
-			return nil, fmt.Errorf("parameter %s: %w", o.name, err)
+			return nil, placed("parameter "+o.name, err)
 		}
 		values[o.name], truncated = v, truncated || cut
 	}
@@ -392,7 +392,7 @@ func (s *session) planTransaction() (work, error) {
 			for i, step := range steps {
 				result, affected, err := s.step(ctx, step.st, step.b)
 				if err != nil {
-					return s.stepError(i, err)
+					return placed(fmt.Sprintf("statement %d", i+1), err)
 				}
 				results = append(results, result)
 				total += affected
@@ -401,16 +401,6 @@ func (s *session) planTransaction() (work, error) {
 		})
 		return map[string]any{"result": list(results), "rows_affected": total}, err
 	}, nil
-}
-
-func (s *session) stepError(i int, err error) error {
-	var e *tasks.Error
-	if errors.As(err, &e) {
-		named := *e
-		named.Message = fmt.Sprintf("statement %d: %s", i+1, e.Message)
-		return &named
-	}
-	return fmt.Errorf("statement %d: %w", i+1, err)
 }
 
 func (s *session) step(ctx context.Context, st statement, b binding) (map[string]any, int64, error) {

@@ -125,7 +125,7 @@ func (s *session) read(ctx context.Context, rows *goora.DataSet, most int64, to 
 		row := make([]any, len(raw))
 		for i, v := range raw {
 			if row[i], err = s.plainValue(ctx, f.columns[i], v); err != nil {
-				return f, fmt.Errorf("row %d, column %s: %w", f.count+1, f.columns[i].name, err)
+				return f, placed(fmt.Sprintf("row %d, column %s", f.count+1, f.columns[i].name), err)
 			}
 		}
 		if err := to.add(f.columns, row); err != nil {
@@ -133,6 +133,17 @@ func (s *session) read(ctx context.Context, rows *goora.DataSet, most int64, to 
 		}
 		f.count++
 	}
+}
+
+// placed says in an error where it happened.
+func placed(where string, err error) error {
+	var own *tasks.Error
+	if !errors.As(err, &own) {
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	e := *own
+	e.Message = where + ": " + e.Message
+	return &e
 }
 
 // plainValue makes a plain value of what go-ora gives.
