@@ -249,8 +249,7 @@ func (s *session) readBind(d descriptor) any {
 		}
 		return values
 	case d.kind == Cursor:
-		s.in.u8()
-		if s.in.u8() != 0 {
+		if s.in.u8() != 0 && s.in.u8() != 0 { // not none, and not a new one
 			s.in.u8()
 			s.in.ub()
 		}

@@ -11,6 +11,7 @@ const (
 	lobRead   = 0x2
 	lobTrim   = 0x20
 	lobWrite  = 0x40
+	lobChunk  = 0x4000
 	lobOpen   = 0x8000
 	lobClose  = 0x10000
 	lobIsOpen = 0x11000
@@ -240,6 +241,8 @@ func (s *session) lobOperation(w *writer, r *lobRequest, data []byte) *Error {
 		l.write(r.from, data)
 	case lobTrim:
 		l.data = l.part(1, r.amount)
+	case lobChunk:
+		r.amount = chunkSize
 	case lobOpen, lobClose, lobIsOpen:
 	case lobFree:
 		delete(s.lobs, string(r.locator[12:16]))
