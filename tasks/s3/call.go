@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 
@@ -44,6 +45,9 @@ type request[In, Out any] func(*s3.Client, context.Context, *In, ...func(*s3.Opt
 // looked for there, once.
 func ask[In, Out any](ctx context.Context, s *session, at place, op request[In, Out], in *In) (*Out, error) {
 	out, err := op(s.client(at.bucket), ctx, in)
+	if err == nil || statusOf(err) != 0 {
+		s.reached.Store(true)
+	}
 	if err != nil && s.follow(at.bucket, err) {
 		rewind(in)
 		out, err = op(s.client(at.bucket), ctx, in)
@@ -100,19 +104,21 @@ func (s *session) newClient(region string, moved bool) *s3.Client {
 			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenSupported
 			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported
 		}
-		o.Retryer = newRetryer()
+		o.Retryer = s.newRetryer()
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.DisableMultiRegionAccessPoints = true
 	})
 }
 
-// newRetryer makes requests again that may go well then, a few times.
-func newRetryer() aws.Retryer {
-	const tries = 4
+// newRetryer makes requests again that may go well then, a few times: not those to
+// a server that is not trusted, nor to one that was never reached.
+func (s *session) newRetryer() aws.Retryer {
+	const tries = 5
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = tries
 		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-			if ofTLS(err) != nil {
+			var op *net.OpError
+			if ofTLS(err) != nil || !s.reached.Load() && errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") {
 				return aws.FalseTernary
 			}
 			return aws.UnknownTernary

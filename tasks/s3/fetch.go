@@ -185,7 +185,7 @@ func (f *fetch) parts(ctx context.Context) (resumed int64, err error) {
 	s := f.session
 	id := nameOf("download", s.in.String("endpoint"), f.at.bucket, f.at.key, f.at.version, f.name)
 	header := fetchHeader{ETag: f.etag, Size: f.size, Part: s.partSize}
-	memory, _ := openState[fetchHeader, gotPart](s.env.Files, temporary+id+".state", func(h fetchHeader) bool { return h == header && f.etag != "" })
+	memory, _ := openState[fetchHeader, gotPart](ctx, s.env.Files, temporary+id+".state", func(h fetchHeader) bool { return h == header && f.etag != "" })
 	var t *target
 	if memory == nil {
 		t, err = newTarget(s.env.Files, f.name)

@@ -5,7 +5,6 @@ import (
 	"crypto/md5" //nolint:gosec // what ETags are made with
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -64,7 +63,7 @@ func (s *session) sendParts(ctx context.Context, at place, c content, kind strin
 	}
 	id := nameOf("upload", s.in.String("endpoint"), c.name, string(what))
 	var old *sendHeader
-	u.memory, old = openState[sendHeader, sentPart](s.env.Files, temporary+id+".state", func(h sendHeader) bool {
+	u.memory, old = openState[sendHeader, sentPart](ctx, s.env.Files, temporary+id+".state", func(h sendHeader) bool {
 		want := u.header
 		want.ID = h.ID
 		return h == want && h.ID != ""
@@ -231,11 +230,27 @@ func (u *partsUpload) abort(ctx context.Context, id string) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 	defer cancel()
-	_, err := ask(ctx, u.session, u.at, (*s3.Client).AbortMultipartUpload, &s3.AbortMultipartUploadInput{
-		Bucket: &u.at.bucket, Key: &u.at.key, UploadId: &id, ExpectedBucketOwner: u.session.owner(),
-	})
-	if code := codeOf(err); err != nil && code != "NoSuchUpload" && !errors.Is(err, context.Canceled) {
-		u.session.env.Warn("an upload that failed could not be cleaned up, and takes room in the bucket until its rules remove it: " +
-			u.session.secrets.String(u.session.explain(ctx, err).Message))
+	// A part that was on its way may arrive after the end, and stay: S3 wants to be
+	// told until there is nothing left.
+	const times, pause = 4, 50 * time.Millisecond
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for range times {
+		_, err := ask(ctx, u.session, u.at, (*s3.Client).AbortMultipartUpload, &s3.AbortMultipartUploadInput{
+			Bucket: &u.at.bucket, Key: &u.at.key, UploadId: &id, ExpectedBucketOwner: u.session.owner(),
+		})
+		if codeOf(err) == "NoSuchUpload" {
+			return
+		}
+		if err != nil {
+			u.session.env.Warn("an upload that failed could not be cleaned up, and takes room in the bucket until its rules remove it: " +
+				u.session.secrets.String(u.session.explain(ctx, err).Message))
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }

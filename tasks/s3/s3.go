@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -81,7 +82,8 @@ type session struct {
 
 	transport *http.Transport
 	aws       aws.Config
-	copied    bool // a move has begun to have an effect
+	copied    bool        // a move has begun to have an effect
+	reached   atomic.Bool // the server has answered
 
 	mu      sync.Mutex
 	regions map[string]string     // of buckets that are in others than the given one

@@ -2,12 +2,14 @@ package s3
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // state is the memory of a transfer in parts beyond the end of the process: a file
@@ -28,13 +30,13 @@ type state[Header any, Part any] struct {
 // has it, or if the files directory cannot be written: then there is no memory.
 // fits tells whether an earlier try's header is of the same transfer. One that does
 // not is given as old, and the state is fresh then.
-func openState[Header, Part any](files *os.Root, name string, fits func(Header) bool) (s *state[Header, Part], old *Header) {
+func openState[Header, Part any](ctx context.Context, files *os.Root, name string, fits func(Header) bool) (s *state[Header, Part], old *Header) {
 	f, err := files.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, nil
 	}
 	s = &state[Header, Part]{files: files, name: name, file: f}
-	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil || !s.isThere() {
+	if !lock(ctx, f) || !s.isThere() {
 		_ = f.Close()
 		return nil, nil
 	}
@@ -48,6 +50,26 @@ func openState[Header, Part any](files *os.Root, name string, fits func(Header) 
 	}
 	s.parts = nil
 	return s, old
+}
+
+// lock waits a while for the lock: a process that was killed may still be on its way
+// out, with writes under way.
+func lock(ctx context.Context, f *os.File) bool {
+	const patience, often = 5 * time.Second, 20 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(often)
+	defer tick.Stop()
+	for {
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // isThere tells whether the locked file is still the one of that name: its last
