@@ -82,11 +82,11 @@ func (to *encoder) field(number byte, write func()) {
 	to.bytes = append(to.bytes, number)
 	start := len(to.bytes)
 	write()
-	length := uint64(len(to.bytes) - start)
+	length := len(to.bytes) - start
 	var head [binary.MaxVarintLen64]byte
-	n := binary.PutUvarint(head[:], length)
+	n := binary.PutUvarint(head[:], uint64(length)) //nolint:gosec // it is not negative
 	to.bytes = append(to.bytes, head[:n]...)
-	copy(to.bytes[start+n:], to.bytes[start:start+int(length)]) //nolint:gosec // it was an int
+	copy(to.bytes[start+n:], to.bytes[start:start+length])
 	copy(to.bytes[start:], head[:n])
 }
 
@@ -110,7 +110,7 @@ func (to *encoder) int(number byte, n int64) {
 	}
 	var text [binary.MaxVarintLen64]byte
 	length := binary.PutVarint(text[:], n)
-	to.bytes = append(to.bytes, number, byte(length))
+	to.bytes = append(to.bytes, number, byte(length)) //nolint:gosec // at most ten
 	to.bytes = append(to.bytes, text[:length]...)
 }
 
@@ -221,7 +221,7 @@ func (d *decoder) fields(read func(field byte, d *decoder)) bool {
 // bytes reads a length and as many bytes.
 func (d *decoder) bytes() []byte {
 	length, n := binary.Uvarint(d.rest)
-	if n <= 0 || length > uint64(len(d.rest)-n) {
+	if n <= 0 || length > uint64(len(d.rest)-n) { //nolint:gosec // it is not negative
 		d.bad = true
 		return nil
 	}
