@@ -405,6 +405,36 @@ func (m *Memory) Lines(_ context.Context, root engine.ID) ([]journal.Line, error
 	return lines, nil
 }
 
+// Tree gives an execution, and then all below it.
+func (m *Memory) Tree(_ context.Context, id engine.ID) ([]journal.Row, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.executions[id] == nil {
+		return nil, missing(id)
+	}
+	rows := []journal.Row{m.executions[id].row}
+	for _, below := range slices.Sorted(maps.Keys(m.executions)) {
+		for above := m.executions[below].row.Parent; above != ""; above = m.executions[above].row.Parent {
+			if above == id {
+				rows = append(rows, m.executions[below].row)
+			}
+		}
+	}
+	return rows, nil
+}
+
+// Roots lists the executions that no other one has started.
+func (m *Memory) Roots(context.Context) (rows []journal.Row, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(m.executions)) {
+		if e := m.executions[id]; e.row.Parent == "" {
+			rows = append(rows, e.row)
+		}
+	}
+	return rows, nil
+}
+
 // Tamper replaces an event of a journal, as nobody should.
 func (m *Memory) Tamper(id engine.ID, number int, event journal.Event) {
 	m.mu.Lock()

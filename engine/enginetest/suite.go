@@ -31,6 +31,10 @@ type Engine interface {
 	// Orders lists those that were not carried out.
 	Orders(ctx context.Context) ([]journal.Order, error)
 	Load(ctx context.Context, id engine.ID) (journal.History, error)
+	// Tree gives an execution, and then all below it.
+	Tree(ctx context.Context, id engine.ID) ([]journal.Row, error)
+	// Roots lists the executions that no other one has started.
+	Roots(ctx context.Context) ([]journal.Row, error)
 	// Lines gives the log of an execution's tree, each flow's lines in their order.
 	Lines(ctx context.Context, id engine.ID) ([]journal.Line, error)
 	// Tamper replaces an event of an execution's journal.

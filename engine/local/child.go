@@ -181,8 +181,8 @@ func (f *flow) childEnded(id engine.ID, e engine.Execution) {
 	defer f.mu.Unlock()
 	defer f.advance()
 	for _, c := range f.order {
-		if c.Kind != engine.CallFlow || c.flowID() != id || c.answered {
-			continue
+		if c.Kind != engine.CallFlow || c.try == 0 || c.flowID() != id || c.answered {
+			continue // one that was not begun yet will look itself
 		}
 		if e.Error != nil && !c.cancelled && e.Status == engine.Failed {
 			if delay, again := dispatch.Again(c.Options.Retry, c.try, e.Error); again {

@@ -20,7 +20,10 @@ func inMemory() enginetest.Suite {
 			memory := enginetest.NewMemory()
 			return func(t *testing.T, setup enginetest.Setup) enginetest.Engine {
 				t.Helper()
-				return serve(t, setup, kept{Store: memory, lines: memory.Lines, tamper: memory.Tamper, close: func() error { return nil }})
+				return serve(t, setup, kept{
+					Store: memory, lines: memory.Lines, roots: memory.Roots, tree: memory.Tree, tamper: memory.Tamper,
+					close: func() error { return nil },
+				})
 			}
 		},
 	}
@@ -41,7 +44,11 @@ func onDisk() enginetest.Suite {
 				}
 				e := s.Executions()
 				return serve(t, setup, kept{
-					Store: e, close: s.Close,
+					Store: e, close: s.Close, tree: e.Tree,
+					roots: func(ctx context.Context) ([]journal.Row, error) {
+						rows, _, err := e.List(ctx, store.Filter{})
+						return rows, err
+					},
 					lines: func(ctx context.Context, id engine.ID) (lines []journal.Line, err error) {
 						found, err := e.Lines(ctx, id, 0, 1<<20)
 						for _, l := range found {
@@ -59,6 +66,8 @@ func onDisk() enginetest.Suite {
 type kept struct {
 	enginetest.Store
 	lines  func(context.Context, engine.ID) ([]journal.Line, error)
+	roots  func(context.Context) ([]journal.Row, error)
+	tree   func(context.Context, engine.ID) ([]journal.Row, error)
 	tamper func(engine.ID, int, journal.Event)
 	close  func() error
 }
@@ -92,12 +101,20 @@ func serve(t *testing.T, setup enginetest.Setup, k kept) enginetest.Engine {
 
 func (s *served) Order(ctx context.Context, o journal.Order) error { return s.kept.Order(ctx, o) }
 
+func (s *served) Orders(ctx context.Context) ([]journal.Order, error) { return s.kept.Orders(ctx) }
+
 func (s *served) Load(ctx context.Context, id engine.ID) (journal.History, error) {
 	return s.kept.Load(ctx, id)
 }
 
 func (s *served) Lines(ctx context.Context, id engine.ID) ([]journal.Line, error) {
 	return s.kept.lines(ctx, id)
+}
+
+func (s *served) Roots(ctx context.Context) ([]journal.Row, error) { return s.kept.roots(ctx) }
+
+func (s *served) Tree(ctx context.Context, id engine.ID) ([]journal.Row, error) {
+	return s.kept.tree(ctx, id)
 }
 
 func (s *served) Tamper(id engine.ID, number int, event journal.Event) {
@@ -129,6 +146,16 @@ func (s *served) Abandon() {
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	enginetest.Run(t, inMemory())
+}
+
+func TestCrashSweep(t *testing.T) {
+	t.Parallel()
+	enginetest.Sweep(t, inMemory(), 1)
+}
+
+func TestCrashSweepOnDisk(t *testing.T) {
+	t.Parallel()
+	enginetest.Sweep(t, onDisk(), 9)
 }
 
 func TestConformanceOnDisk(t *testing.T) {
