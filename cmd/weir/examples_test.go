@@ -22,8 +22,9 @@ const examplesDir = "../../flows/examples"
 
 // TestExamples runs testdata/examples/*.txtar, one for each flow in flows/examples,
 // in a scratch repository of its own that has a copy of the examples. The
-// connections of team.yaml and files.yaml lead to real Git and S3 servers; $VAULT_ADDR is a real Vault
-// that has their credentials, and the secrets of secrets.yaml.
+// connections of team.yaml and files.yaml lead to real Git and S3 servers, that of
+// oracle.yaml to the protocol test server; $VAULT_ADDR is a real Vault that has their
+// credentials, and the secrets of secrets.yaml.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	vault := servers.NewVault(t, servers.VaultConfig{})
@@ -35,6 +36,8 @@ func TestExamples(t *testing.T) {
 	})
 	s3 := servers.S3(t)
 	vault.PutKV(t, "secret", "s3", map[string]any{"access_key_id": s3.AccessKey, "secret_access_key": s3.SecretKey})
+	database := newExampleOracle(t, "weir", "password-of-the-oracle-server")
+	vault.PutKV(t, "secret", "oracle", map[string]any{"user": "weir", "password": "password-of-the-oracle-server"})
 	vault.PutKV(t, "secret", "database", map[string]any{"user": "app", "password": "password-of-the-database", "schema": "inventory"})
 	vault.PutKV(t, "secret", "order", map[string]any{"port": 5433})
 	// A policy with nothing but read is enough.
@@ -64,6 +67,7 @@ func TestExamples(t *testing.T) {
 			"https://git.example.com", git.http.URL+"/"+name,
 			"ssh://git@git.example.com", git.ssh.URL+"/"+name,
 			"https://s3.example.com", s3.Endpoint,
+			"my-oracle-server", database.Addr,
 			"team-files", strings.ReplaceAll(name, "_", "-"),
 		))
 	}
@@ -121,7 +125,7 @@ func copyExamples(dir string, places *strings.Replacer) error {
 	if err := os.Chmod(filepath.Join(dir, "secrets.yaml"), 0o600); err != nil {
 		return err
 	}
-	for _, name := range []string{"team.yaml", "files.yaml"} {
+	for _, name := range []string{"team.yaml", "files.yaml", "oracle.yaml"} {
 		file := filepath.Join(dir, "connections", name)
 		text, err := os.ReadFile(file)
 		if err != nil {

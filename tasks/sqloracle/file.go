@@ -177,6 +177,13 @@ func appendJSON(b *bytes.Buffer, v any) error {
 	case json.Number:
 		b.WriteString(string(v))
 		return nil
+	case string:
+		if isPlain(v) {
+			b.WriteByte('"')
+			b.WriteString(v)
+			b.WriteByte('"')
+			return nil
+		}
 	}
 	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
@@ -185,6 +192,16 @@ func appendJSON(b *bytes.Buffer, v any) error {
 	}
 	b.Truncate(b.Len() - 1) // the encoder ends its line
 	return nil
+}
+
+// isPlain tells whether a text stands in JSON as it is, as most do.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c >= 0x7F || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 func (j *jsonSink) end([]column) error { return nil }

@@ -245,7 +245,7 @@ func (s *session) rows(ctx context.Context, st statement, b binding) (map[string
 type only struct{ row []any }
 
 func (o *only) add(_ []column, row []any) error {
-	o.row = row
+	o.row = slices.Clone(row)
 	return nil
 }
 

@@ -87,7 +87,7 @@ func describe(rows *goora.DataSet, i int, name string) column {
 	return c
 }
 
-// sink takes rows.
+// sink takes rows. A row is its own until the next one comes.
 type sink interface {
 	add(columns []column, row []any) error
 }
@@ -103,7 +103,7 @@ type fetched struct {
 func (s *session) read(ctx context.Context, rows *goora.DataSet, most int64, to sink) (fetched, error) {
 	const look = 256 // rows between two looks at the context
 	f := fetched{columns: columnsOf(rows)}
-	raw := make([]driver.Value, len(f.columns))
+	raw, row := make([]driver.Value, len(f.columns)), make([]any, len(f.columns))
 	for {
 		if f.count%look == 0 {
 			if err := ctx.Err(); err != nil {
@@ -122,7 +122,6 @@ func (s *session) read(ctx context.Context, rows *goora.DataSet, most int64, to 
 			f.truncated = true
 			return f, nil
 		}
-		row := make([]any, len(raw))
 		for i, v := range raw {
 			if row[i], err = s.plainValue(ctx, f.columns[i], v); err != nil {
 				return f, placed(fmt.Sprintf("row %d, column %s", f.count+1, f.columns[i].name), err)

@@ -72,11 +72,10 @@ func (d *Driver) Spec() tasks.Spec { return spec() }
 
 // Open implements [tasks.Driver].
 func (d *Driver) Open(_ context.Context, in schema.Inputs, env tasks.Env) (tasks.Session, error) {
-	op, err := spec().Check(in)
-	if err != nil {
-		return nil, err
-	}
+	// A connection has no operation of its own, and can be tested without one.
+	op, missing := spec().Check(in)
 	s := &session{op: op.Name, in: in, env: env, pool: &d.pool, secrets: secret.NewRedactor()}
+	var err error
 	for _, f := range spec().Inputs.Fields {
 		if f.Sensitive {
 			s.secrets.Add(in.Secret(f.Name))
@@ -89,6 +88,13 @@ func (d *Driver) Open(_ context.Context, in schema.Inputs, env tasks.Env) (tasks
 		return nil, err
 	}
 	if err := s.check(); err != nil {
+		return nil, err
+	}
+	if missing != nil {
+		s.missing = missing
+		return s, nil
+	}
+	if s.work, err = s.plan(); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -121,9 +127,6 @@ func (s *session) check() error {
 		return invalid("file_path", "file_path is empty", "")
 	}
 	var err error
-	if s.work, err = s.plan(); err != nil {
-		return err
-	}
 	s.params, err = parseSession(s.in.Map("session"))
 	return err
 }
@@ -141,6 +144,8 @@ type session struct {
 	shown  string   // host:port/service
 	params []string // ALTER SESSION statements
 	work   work
+	// missing is the error of inputs that do not say what to do.
+	missing error
 
 	conn  *conn
 	dirty bool // what was done may have changed the session
@@ -157,6 +162,9 @@ var (
 
 // Do implements [tasks.Session].
 func (s *session) Do(ctx context.Context) (tasks.Result, error) {
+	if s.missing != nil {
+		return tasks.Result{}, s.missing
+	}
 	if total := s.in.Duration("total_timeout"); total > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, total, errTotal)

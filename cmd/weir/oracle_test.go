@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/testdata/servers"
+	"github.com/weir-engine/weir/testdata/servers/oracle"
+)
+
+const banner = "Oracle Database 19c (said by the protocol test server)"
+
+// newExampleOracle starts the database of the examples: the protocol test server,
+// which answers their statements from a script.
+func newExampleOracle(t *testing.T, user, password string) *oracle.Server {
+	t.Helper()
+	return oracle.New(t, oracle.Config{
+		Service: "xe", Accounts: map[string]oracle.Account{user: {Password: password}},
+		Script: []oracle.Case{
+			{Match: `^select \* from v\$version$`, Result: oracle.Result{
+				Columns: []oracle.Column{{Name: "BANNER", Type: oracle.Varchar2, Size: 80}}, Rows: [][]any{{banner}}}},
+			{Match: `from orders where ordered >= :since`, Result: oracle.Result{
+				Columns: []oracle.Column{{Name: "ID", Type: oracle.Number}, {Name: "CUSTOMER", Type: oracle.Varchar2}, {Name: "AMOUNT", Type: oracle.Number}},
+				Rows:    [][]any{{1, "Ada, Countess", "12.5"}, {2, "Bob", "12345678901234567890.12"}, {3, nil, 0}}}},
+			{Match: `^insert into customers`, Result: oracle.Result{Affected: 2, RowErrs: map[int]oracle.Error{
+				1: {Code: 1, Text: "unique constraint (CUSTOMERS_PK) violated"}}}},
+			{Match: `from missing`, Result: oracle.Result{Err: &oracle.Error{Code: 942, Text: "table or view does not exist", Pos: 14}}},
+		},
+	})
+}
+
+// TestOracleRotation runs the example of the manual, a statement that is not to be
+// repeated, and changes the password between two runs. The login with the old one is
+// refused; nothing had been sent yet, so the secret is read afresh, and the statement
+// is sent once.
+func TestOracleRotation(t *testing.T) {
+	t.Parallel()
+	vault := servers.Vault(t)
+	mount := vault.MountKV(t, 2)
+	server := newExampleOracle(t, "MY-USER", "the-first-password")
+	put := func(password string) {
+		vault.PutKV(t, mount, "oracle", map[string]any{"user": "my-user", "password": password})
+	}
+	put("the-first-password")
+	a, dir := newTestApp(t, map[string]string{"VAULT_ADDR": vault.Address, "VAULT_TOKEN": vault.RootToken}, map[string]string{
+		"oracle.yaml": fmt.Sprintf("name: oracle\ntype: SQLORACLE\nvalue:\n  host: %s\n  service_name: xe\n  user: vault.secret(user)\n  password: vault.secret(password)\nsecrets: [{path: %s/data/oracle}]\n", server.Addr, mount),
+	})
+	ask := func() (versions []int, tries int, told string) {
+		t.Helper()
+		runner, err := a.runner(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		finished, err := runner.Run(t.Context(), engine.Request{
+			File: "flow.lua", Files: dir, Text: []byte(`return connect("oracle", {execute = "SELECT * FROM v$version"}).output.result[1].BANNER`),
+			Watch: func(e engine.Event) {
+				told += e.Message + "\n"
+				if e.State != nil && e.State.Kind == engine.CallConnect && e.State.Status.Ended() {
+					tries, versions = e.State.Tries, nil
+					for _, use := range e.State.Uses.Secrets {
+						versions = append(versions, use.Version)
+					}
+				}
+			},
+		})
+		if err != nil || finished.Execution.Error != nil {
+			t.Fatal(err, finished.Execution.Error)
+		}
+		if got := finished.Execution.Output; got != banner {
+			t.Errorf("got %v", got)
+		}
+		return versions, tries, told
+	}
+	for _, step := range []struct {
+		rotate   string
+		versions []int
+		tries    int
+	}{
+		{"", []int{1}, 1}, {"the-second-password", []int{1, 2}, 2}, {"", []int{2}, 1},
+	} {
+		if step.rotate != "" {
+			put(step.rotate)
+			server.SetAccount("my-user", oracle.Account{Password: step.rotate})
+			server.DropAll() // or the session from before would do
+		}
+		versions, tries, told := ask()
+		if diff := cmp.Diff(step.versions, versions); diff != "" || tries != step.tries {
+			t.Errorf("%d tries, versions (-want +got):\n%s", tries, diff)
+		}
+		if strings.Contains(told, "-password") {
+			t.Errorf("the log tells too much:\n%s", told)
+		}
+	}
+	if got := server.Statements(); len(got) != 3 {
+		t.Errorf("the server got %q", got)
+	}
+}
