@@ -51,12 +51,15 @@ func testCancelWaits(w *world) {
 	}
 	w.counted("once", 1)
 	w.pass(3 * time.Second)
-	for _, id := range append(ids, holder) {
+	// The holder of the lock last: who waits for it would get it.
+	for _, id := range ids {
 		w.order(id, journal.VerbCancel)
 	}
-	for _, id := range append(ids, holder) {
+	for _, id := range ids {
 		w.fails(id, engine.Cancelled, engine.Canceled, "")
 	}
+	w.order(holder, journal.VerbCancel)
+	w.fails(holder, engine.Cancelled, engine.Canceled, "")
 	w.counters(map[string]int{"once": 1})
 }
 
