@@ -223,6 +223,16 @@ type: GIT
 value: {repository_url: "ssh://git@127.0.0.1:1/x.git", ssh_key: vault.secret(payload), known_hosts: "x ssh-ed25519 AAAA"}
 secrets: [{path: `+mount+`/oracle, keys: [payload]}]
 ---
+name: bucket
+type: S3
+value: {endpoint: "`+servers.S3(t).Endpoint+`", access_key_id: AKIDWRONG, secret_access_key: vault.secret(password), command: list_buckets}
+secrets: [{path: `+mount+`/oracle, keys: [password]}]
+---
+name: database
+type: SQLORACLE
+value: {host: 127.0.0.1, port: 1, service_name: xe, user: scott, password: vault.secret(password), fetch: select 1 from dual}
+secrets: [{path: `+mount+`/oracle, keys: [password]}]
+---
 name: denied
 type: FAKE
 secrets: [{path: `+mount+`/other}]
@@ -305,7 +315,7 @@ func checkRuns(s *canarySite, flow string) {
 		}
 	}
 	unread := slices.Concat([]string{"nothing", "deleted", "destroyed"}, failingVaults)
-	for _, connection := range slices.Concat([]string{"broken", "wrong", "remote", "ssh", "denied", "missing"}, unread) {
+	for _, connection := range slices.Concat([]string{"broken", "wrong", "remote", "ssh", "bucket", "database", "denied", "missing"}, unread) {
 		out := s.run("", "run", s.write("work/plain.lua", `connect(input.c)`), "-i", "c="+connection)
 		if !strings.Contains(out, "error: ") {
 			s.t.Errorf("connection %s did not fail:\n%s", connection, out)
