@@ -159,10 +159,10 @@ func plain(v any) (any, error) {
 // number makes an exact NUMBER of a decimal text.
 func number(text string) (*goora.Number, error) {
 	const most = 38
-	mantissa, exponent, _ := strings.Cut(strings.ToLower(strings.TrimSpace(text)), "e")
+	mantissa, exponent, scientific := strings.Cut(strings.ToLower(strings.TrimSpace(text)), "e")
 	shift := 0
 	var err error
-	if exponent != "" {
+	if scientific {
 		if shift, err = strconv.Atoi(exponent); err != nil {
 			return nil, fmt.Errorf("%q is no number", text)
 		}

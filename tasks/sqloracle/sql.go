@@ -169,7 +169,10 @@ func isName(c byte) bool {
 func placeholder(rest string) (name string, length int) {
 	if len(rest) > 2 && rest[1] == '"' {
 		n := end(rest, 2, `"`)
-		return strings.Trim(rest[1:n], `"`), n
+		if name = strings.Trim(rest[1:n], `"`); name == "" {
+			return "", 0
+		}
+		return name, n
 	}
 	n := 1
 	for n < len(rest) && isName(rest[n]) {

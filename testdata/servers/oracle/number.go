@@ -13,9 +13,9 @@ import (
 // encodeNumber gives the bytes of an Oracle NUMBER: base 100, at most 20 digits
 // (39 or 40 decimal ones), any text that strconv would take for a number.
 func encodeNumber(text string) ([]byte, error) {
-	mantissa, exponent, _ := strings.Cut(strings.ToLower(text), "e")
+	mantissa, exponent, scientific := strings.Cut(strings.ToLower(text), "e")
 	shift := 0
-	if exponent != "" {
+	if scientific {
 		var err error
 		if shift, err = strconv.Atoi(exponent); err != nil {
 			return nil, fmt.Errorf("number %q: %w", text, err)

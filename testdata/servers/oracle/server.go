@@ -40,6 +40,9 @@ type Config struct {
 	// BitVectors leaves out what a row has in common with the row before it.
 	BitVectors bool
 
+	// AnyPassword logs everybody in that has an account, so that what a client once
+	// sent can be sent again.
+	AnyPassword bool
 	// Mute accepts connections and never says anything.
 	Mute bool
 	// Refuse is the error with which the listener refuses everybody, such as 12528.

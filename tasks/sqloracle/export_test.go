@@ -1,0 +1,24 @@
+package sqloracle
+
+// Scan gives a statement without its comments, and its placeholders.
+func Scan(text string) (blanked string, names []string) { return scan(text) }
+
+// Follow follows the packets of an answer that arrives in pieces.
+func Follow(pieces ...[]byte) error {
+	var f frames
+	for _, p := range pieces {
+		if err := f.follow(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Number gives what a decimal text becomes on its way to the server and back.
+func Number(text string) (string, error) {
+	n, err := number(text)
+	if err != nil {
+		return "", err
+	}
+	return n.String()
+}
