@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -26,13 +27,17 @@ func Sweep(t *testing.T, s Suite, stride int) {
 		flow := sweptFlows()[name]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			want := s.play(t, flow, Setup{})
+			want := s.play(t, flow, nil, nil)
 			if want.commits == 0 || want.problem != "" {
 				t.Fatalf("without a crash, after %d commits: %s", want.commits, want.problem)
 			}
 			for n := 1 + i%stride; n <= want.commits; n += stride {
 				for _, silent := range []bool{false, true} {
-					got := s.play(t, flow, Setup{DieAfter: n, Silent: silent})
+					crash := n
+					if silent {
+						crash = -n
+					}
+					got := s.play(t, flow, []int{crash}, nil)
 					if problem := got.differs(want); problem != "" {
 						t.Errorf("after a crash at commit %d of %d (silent: %t): %s", n, want.commits, silent, problem)
 					}
@@ -59,19 +64,22 @@ type played struct {
 	lines   []string
 	counts  map[string]int
 	commits int
+	ends    int    // of engines, before the last one
 	problem string // empty if there is none
 }
 
-// play runs a flow to its end, on an engine that ends as the setup says, and on another.
-func (s Suite) play(t *testing.T, flow sweptFlow, setup Setup) (got played) {
+// play runs a flow to its end, on engines that end after so many commits each, without
+// having learned of the last one if the number is negative, and on one that does not.
+// With random numbers it is paused and resumed as well, and engines are stopped.
+func (s Suite) play(t *testing.T, flow sweptFlow, crashes []int, r *rand.Rand) (got played) {
 	t.Helper()
 	s.Around(t, func(t *testing.T) {
 		w := newWorld(t, s)
 		for name, text := range flow.files {
 			w.flow(name, text)
 		}
-		w.setup.DieAfter, w.setup.Silent = setup.DieAfter, setup.Silent
-		p := &player{world: w, flow: flow}
+		p := &player{world: w, flow: flow, crashes: crashes, random: r, answered: map[string]bool{}}
+		p.next()
 		got = p.play()
 		if got.problem != "" && p.id != "" {
 			got.problem += "\n" + w.journal(p.id)
@@ -89,12 +97,24 @@ type player struct {
 	answered map[string]bool
 	ordered  bool
 	retried  bool
-	restarts []int // commits after which the next engines end as well
+	crashes  []int // of the next engines
+	random   *rand.Rand
+	paused   bool
 	commits  int
+	ends     int
+}
+
+// next says when the next engine ends.
+func (p *player) next() {
+	p.setup.DieAfter, p.setup.Silent = 0, false
+	if len(p.crashes) > 0 {
+		n := p.crashes[0]
+		p.crashes = p.crashes[1:]
+		p.setup.DieAfter, p.setup.Silent = max(n, -n), n < 0
+	}
 }
 
 func (p *player) play() (got played) {
-	p.answered = map[string]bool{}
 	if got.problem = p.begin(); got.problem != "" {
 		return got
 	}
@@ -111,6 +131,7 @@ func (p *player) play() (got played) {
 		if p.answer(tree); p.isOver(tree) {
 			break
 		}
+		p.disturb(n)
 		if n > 5000 {
 			got.problem = fmt.Sprintf("it does not end: %+v", tree)
 			return got
@@ -121,12 +142,33 @@ func (p *player) play() (got played) {
 
 // again starts another engine after one has ended.
 func (p *player) again() {
-	p.commits += p.engine.Commits()
-	p.setup.DieAfter = 0
-	if len(p.restarts) > 0 {
-		p.setup.DieAfter, p.restarts = p.restarts[0], p.restarts[1:]
-	}
+	p.ended()
 	p.crash()
+}
+
+func (p *player) ended() {
+	p.commits += p.engine.Commits()
+	p.ends++
+	p.next()
+}
+
+// disturb does what people do, at random.
+func (p *player) disturb(n int) {
+	if p.random == nil {
+		return
+	}
+	switch {
+	case p.paused && p.random.IntN(5) == 0 || n > 1000:
+		p.paused = false
+		p.order(p.id, journal.VerbResume)
+	case n > 1000 || p.random.IntN(20) > 0:
+	case p.random.IntN(3) == 0 && !died(p.engine):
+		p.ended()
+		p.restart()
+	default:
+		p.paused = true
+		p.order(p.id, journal.VerbPause)
+	}
 }
 
 // begin starts the flow. Who does not hear that it was started looks whether it was.
@@ -258,6 +300,7 @@ func (p *player) result() (got played) {
 		got.result = fmt.Sprintf("%s %s %s", e.Status, e.Error.Kind, strings.ReplaceAll(message, string(p.id), "ID"))
 	}
 	got.lines, got.counts, got.commits = p.lines(p.id), p.counts(), p.commits+p.engine.Commits()
+	got.ends = p.ends
 	slices.Sort(got.lines)
 	if err := Consistent(p.Context(), p.on(), p.id); err != nil {
 		got.problem = err.Error()
@@ -282,7 +325,7 @@ func (got played) differs(want played) string {
 		if strings.HasPrefix(name, "any") {
 			continue
 		}
-		most := want.counts[name] + 1
+		most := want.counts[name] + got.ends
 		if strings.HasPrefix(name, "once") {
 			most = want.counts[name]
 		}

@@ -21,7 +21,8 @@ func (f *flow) launchFlow(c *call) {
 		f.tryChild(c)
 		return
 	}
-	f.beside(func() { f.attach(c) })
+	id := c.flowID()
+	f.beside(func() { f.attach(c, id) })
 }
 
 // tryChild starts a child flow when the time of its try has come.
@@ -44,39 +45,33 @@ func (f *flow) retryChild(c *call) {
 	}
 }
 
-// attach finds out what has become of a child flow that was started before.
-func (f *flow) attach(c *call) {
-	history, err := f.runner.config.Store.Load(f.runner.life, c.flowID())
+// attach finds out what has become of a try of a child flow that was started before.
+func (f *flow) attach(c *call, id engine.ID) {
+	history, err := f.runner.config.Store.Load(f.runner.life, id)
+	if err == nil && !history.Status.Ended() {
+		f.childCreated(c, id)
+		return
+	}
+	var e engine.Execution
+	if err == nil {
+		e, err = endedExecution(history)
+	}
+	if err == nil {
+		f.childEnded(id, e)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var failure *engine.Error
-	if errors.As(err, &failure) && failure.Kind == engine.NotFound {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if !f.dropped {
-			f.tryChild(c)
-		}
-		return
+	switch {
+	case f.dropped || f.runner.stopped() || c.answered || c.flowID() != id:
+	case errors.As(err, &failure) && failure.Kind == engine.NotFound:
+		f.tryChild(c)
+	case passing(err):
+		f.alarms.at(f, f.runner.now().Add(writeDelay), func() { f.beside(func() { f.attach(c, id) }) })
+	default:
+		f.fault(asError(err))
 	}
-	if err != nil {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		switch {
-		case f.dropped || f.runner.stopped():
-		case passing(err):
-			f.alarms.at(f, f.runner.now().Add(writeDelay), func() { f.beside(func() { f.attach(c) }) })
-		default:
-			f.fault(asError(err))
-		}
-		return
-	}
-	if !history.Status.Ended() {
-		f.childCreated(c)
-		return
-	}
-	e, err := endedExecution(history)
-	if err != nil {
-		e = f.endOf(c, asError(err))
-	}
-	f.childEnded(c.flowID(), e)
 }
 
 // endedExecution is what an execution came to, as its journal has it.
@@ -133,7 +128,7 @@ func (f *flow) startChild(c *call) {
 		} else {
 			f.runner.poke() // it has its turn like all others
 		}
-		f.childCreated(c)
+		f.childCreated(c, created.ID)
 	})
 	f.flush()
 }
@@ -160,17 +155,20 @@ func (f *flow) newChild(c *call, file string, text []byte) journal.Change {
 	}
 }
 
-// childCreated says that there is a child flow to which orders may be given, and
-// gives it the one that came before.
-func (f *flow) childCreated(c *call) {
+// childCreated says that there is a try of a child flow to which orders may be given,
+// and gives it those that came before.
+func (f *flow) childCreated(c *call, id engine.ID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if c.flowID() != id { // it has failed, and another one follows
+		return
+	}
 	c.created = true
 	if c.later.Verb != "" {
-		f.runner.tell(c.flowID(), c.later)
+		f.runner.tell(id, c.later)
 	}
 	if c.cancelled {
-		f.runner.tell(c.flowID(), journal.Order{Verb: journal.VerbCancel})
+		f.runner.tell(id, journal.Order{Verb: journal.VerbCancel})
 	}
 }
 

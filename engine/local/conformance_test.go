@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"context"
+	"flag"
 	"testing"
 	"testing/synctest"
 
@@ -151,6 +152,21 @@ func TestConformance(t *testing.T) {
 func TestCrashSweep(t *testing.T) {
 	t.Parallel()
 	enginetest.Sweep(t, inMemory(), 1)
+}
+
+var (
+	seed        = flag.Uint64("seed", 1, "the first seed of the flows that are made up")
+	randomFlows = flag.Int("flows", 40, "how many flows are made up")
+)
+
+func TestRandomFlows(t *testing.T) {
+	t.Parallel()
+	enginetest.Random(t, inMemory(), *seed, *randomFlows)
+}
+
+func TestRandomFlowsOnDisk(t *testing.T) {
+	t.Parallel()
+	enginetest.Random(t, onDisk(), *seed, *randomFlows/10)
 }
 
 func TestCrashSweepOnDisk(t *testing.T) {

@@ -138,8 +138,8 @@ func (f *flow) obey(o journal.Order) {
 		if f.paused && len(f.doubts) == 0 {
 			f.mark(journal.Address{}, journal.MarkResumed, o.By)
 			f.unpause()
-			f.tellChildren(journal.VerbResume, o.By)
 		}
+		f.tellChildren(journal.VerbResume, o.By)
 	case journal.VerbAnswer:
 		f.answer(o)
 	}
