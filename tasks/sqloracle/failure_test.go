@@ -180,7 +180,7 @@ func (f *faulty) Write(b []byte) (int, error) {
 	}
 	if f.cut {
 		_, _ = f.Conn.Write(b[:f.at-start])
-		_ = f.Conn.Close()
+		_ = f.Close()
 		return 0, net.ErrClosed
 	}
 	changed := append([]byte{}, b...)

@@ -81,10 +81,17 @@ func (s *session) planExecute(st statement, b binding) (work, error) {
 	}, nil
 }
 
-var isolation = map[string]string{ //nolint:gochecknoglobals // a table
-	"read_committed": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
-	"serializable":   "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
-	"read_only":      "SET TRANSACTION READ ONLY",
+// isolation gives the statement that begins a transaction; "" for none.
+func isolation(level string) string {
+	switch level {
+	case "read_committed":
+		return "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+	case "serializable":
+		return "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"
+	case "read_only":
+		return "SET TRANSACTION READ ONLY"
+	}
+	return ""
 }
 
 // transact performs a task's statements: each by itself, or all in one transaction.
@@ -100,7 +107,7 @@ func (s *session) together(ctx context.Context, statements func() error) error {
 	if err := s.conn.begin(ctx); err != nil {
 		return err
 	}
-	if set, ok := isolation[s.in.String("isolation_level")]; ok {
+	if set := isolation(s.in.String("isolation_level")); set != "" {
 		if _, err := s.conn.exec(ctx, goora.NewStmt(set, s.conn.ora), nil); err != nil {
 			return fmt.Errorf("set the isolation level: %w", err)
 		}
@@ -427,8 +434,6 @@ func stepOf(v any) (text string, params any, err error) {
 	}
 	return "", nil, errors.New("it is neither a text nor a mapping")
 }
-
-var parameterValue = regexp.MustCompile(`^[\w.$#+:/ ,-]*$`)
 
 // parseSession makes the statements that set a session's parameters.
 func parseSession(params map[string]any) ([]string, error) {

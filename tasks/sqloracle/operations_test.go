@@ -344,13 +344,13 @@ func TestTransaction(t *testing.T) {
 	}
 	var ops []string
 	for _, c := range server.Calls() {
-		switch {
-		case c.Op == "execute":
+		switch c.Op {
+		case "execute":
 			ops = append(ops, c.SQL)
 			if c.Commit {
 				t.Errorf("%s commits itself", c.SQL)
 			}
-		case c.Op == "commit" || c.Op == "rollback":
+		case "commit", "rollback":
 			ops = append(ops, c.Op)
 		}
 	}

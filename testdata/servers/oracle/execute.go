@@ -249,10 +249,7 @@ func (s *session) readBind(d descriptor) any {
 		}
 		return values
 	case d.kind == Cursor:
-		if s.in.u8() != 0 && s.in.u8() != 0 { // not none, and not a new one
-			s.in.u8()
-			s.in.ub()
-		}
+		s.readCursor()
 		return nil
 	case d.kind.isLOB():
 		if s.in.ub() == 0 {
@@ -261,6 +258,17 @@ func (s *session) readBind(d descriptor) any {
 		return s.content(s.in.clr())
 	}
 	return s.decode(d, s.in.clr())
+}
+
+// readCursor reads a cursor that is bound: none, a new one, or an open one.
+func (s *session) readCursor() {
+	if s.in.u8() == 0 {
+		return
+	}
+	if open := s.in.u8(); open != 0 {
+		s.in.u8()
+		s.in.ub()
+	}
 }
 
 // decode gives the Go value of a bind: nil, string, []byte, float64, time.Time;
@@ -499,22 +507,7 @@ func (s *session) outBinds(w *writer, c *cursor, rows [][]any) error {
 	if len(c.binds) == 0 || !c.block && !returning {
 		return nil
 	}
-	w.raw(11, 0)
-	w.ub(len(c.binds)&0xFF, len(c.binds)>>8, 1, 0, 0, 0)
-	c.inOnly, c.known = map[int]bool{}, true
-	for i := range c.binds {
-		_, out := c.result.Out[i]
-		given := len(rows) > 0 && rows[0][i] != nil
-		switch {
-		case out && given:
-			w.raw(48)
-		case out || c.returned(i):
-			w.raw(16)
-		default:
-			w.raw(32)
-		}
-		c.inOnly[i] = given || !out
-	}
+	s.directions(w, c, rows)
 	if len(c.result.Out) == 0 && !returning {
 		return nil
 	}
@@ -536,6 +529,26 @@ func (s *session) outBinds(w *writer, c *cursor, rows [][]any) error {
 		}
 	}
 	return nil
+}
+
+// directions says of each bind whether it is IN, OUT or both.
+func (s *session) directions(w *writer, c *cursor, rows [][]any) {
+	w.raw(11, 0)
+	w.ub(len(c.binds)&0xFF, len(c.binds)>>8, 1, 0, 0, 0)
+	c.inOnly, c.known = map[int]bool{}, true
+	for i := range c.binds {
+		_, out := c.result.Out[i]
+		given := len(rows) > 0 && rows[0][i] != nil
+		switch {
+		case out && given:
+			w.raw(48)
+		case out || c.returned(i):
+			w.raw(16)
+		default:
+			w.raw(32)
+		}
+		c.inOnly[i] = given || !out
+	}
 }
 
 func (s *session) outBind(w *writer, d descriptor, v any) error {

@@ -194,7 +194,7 @@ func (s *session) authenticate() error {
 	x := s.login
 	s.login = nil
 	proof, err := x.check(pairs)
-	if err != nil && !(s.server.config.AnyPassword && x.known) {
+	if err != nil && (!s.server.config.AnyPassword || !x.known) {
 		return refuse(Error{Code: 1017, Text: "invalid username/password; logon denied"})
 	}
 	if x.account.Err != nil {
