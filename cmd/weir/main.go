@@ -26,7 +26,7 @@ func main() {
 		os.Exit(exitCancelled)
 	}()
 	stdout := os.Stdout
-	os.Stdout = os.Stderr // what libraries print by themselves is talk, not data
+	os.Stdout = nil // what libraries print by themselves is no data, and nobody has masked it
 	code := execute(ctx, os.Args[1:], process{
 		in: os.Stdin, out: stdout, err: os.Stderr,
 		getenv: os.Getenv, home: os.UserHomeDir,

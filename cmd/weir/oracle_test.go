@@ -99,3 +99,54 @@ func TestOracleRotation(t *testing.T) {
 		t.Errorf("the server got %q", got)
 	}
 }
+
+// TestOracleCanary searches everything for the password of a database that repeats
+// it wherever it can: in rows, in errors, in the name of a column.
+func TestOracleCanary(t *testing.T) {
+	t.Parallel()
+	vault := servers.Vault(t)
+	mount := vault.MountKV(t, 2)
+	password := canaries["in Vault"]
+	server := oracle.New(t, oracle.Config{
+		Accounts: map[string]oracle.Account{"SCOTT": {Password: password, Warning: &oracle.Error{Code: 28002, Text: "the password " + password + " will expire"}}},
+		Script: []oracle.Case{
+			{Match: `^select .* from good`, Result: oracle.Result{Columns: []oracle.Column{{Name: "P", Type: oracle.Varchar2}}, Rows: [][]any{{password}}}},
+			{Match: `^select .* from bad`, Result: oracle.Result{Err: &oracle.Error{Code: 904, Text: `"` + password + `": invalid identifier`, Pos: 7}}},
+			{Match: `^begin`, Result: oracle.Result{Err: &oracle.Error{Code: 20001, Text: password}, Markers: true}},
+			{Match: `^insert`, Result: oracle.Result{RowErrs: map[int]oracle.Error{0: {Code: 12899, Text: "value too large: " + password}}}},
+			{Match: `^update`, Result: oracle.Result{Drop: oracle.DropInside}},
+		},
+	})
+	vault.PutKV(t, mount, "oracle", map[string]any{"user": "scott", "password": password})
+	canary := newCanarySite(t, "VAULT_ADDR="+vault.Address, "VAULT_TOKEN="+vault.RootToken)
+	canary.write("conn/oracle.yaml", fmt.Sprintf(`
+name: oracle
+type: SQLORACLE
+value: {host: "%s", service_name: XEPDB1, user: vault.secret(user), password: vault.secret(password)}
+secrets: [{path: %s/data/oracle}]
+---
+name: wrong
+type: SQLORACLE
+value: {host: "%s", service_name: XEPDB1, user: nobody, password: vault.secret(password), fetch: SELECT 1 FROM DUAL}
+secrets: [{path: %s/data/oracle, keys: [password]}]
+`, server.Addr, mount, server.Addr, mount))
+	for i, inputs := range []string{
+		`{ fetch = "SELECT p FROM good" }`, `{ fetchval = "SELECT p FROM good" }`, `{ fetch = "SELECT p FROM good", file_path = "../out.csv" }`,
+		`{ fetch = "SELECT ` + "p" + ` FROM bad" }`, `{ call = "pay(:p)", params = { p = secret("` + mount + `/oracle#password") } }`,
+		`{ batch = "INSERT INTO t VALUES (:1)", rows = { { "x" } } }`, `{ batch = "INSERT INTO t VALUES (:1)", rows = { { "x" } }, on_row_error = "keep" }`,
+		`{ execute = "UPDATE t SET p = :1", params = { 1 } }`, `{ execute = "SELECT p FROM good", total_timeout = "1ms" }`,
+	} {
+		flow := canary.write(fmt.Sprintf("work/%d.lua", i), `
+local x = connect("oracle", `+inputs+`, { on_error = "return" })
+log.info("came of it", { output = x.output, error = x.error and tostring(x.error) })
+return { output = x.output, error = x.error and tostring(x.error) }`)
+		canary.run("", "run", flow)
+	}
+	canary.run("", "run", canary.write("work/wrong.lua", `return connect("wrong").output`))
+	canary.run("", "connection", "test", "oracle")
+	canary.run("", "connection", "test", "wrong")
+	canary.run("", "connection", "explain", "oracle")
+	if n := server.Count("execute"); n < 7 {
+		t.Errorf("only %d statements reached the server", n)
+	}
+}

@@ -20,9 +20,9 @@
 // Sessions that nothing was changed in (queries, and changes of rows) are kept for
 // a short while for the next task with the very same connection and secrets.
 //
-// The client library prints some warnings to os.Stdout, such as that a password
-// will expire. A program that keeps its standard output for data has to point
-// os.Stdout elsewhere before it runs tasks.
+// The client library prints some things to os.Stdout, such as a server's warning that
+// a password will expire, and gives no other access to them. A program that keeps its
+// standard output for data has to point os.Stdout elsewhere before it runs tasks.
 package sqloracle
 
 import (
