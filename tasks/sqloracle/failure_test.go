@@ -68,7 +68,7 @@ func TestLostCommit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := oracle.New(t, oracle.Config{Script: []oracle.Case{{Match: "^commit$", Result: drop}, {Match: "^update", Result: oracle.Result{Affected: 1}}}})
-			_, err := run(t, to(server, map[string]any{"execute": "UPDATE acc SET n = 1", "autocommit": false, "total_timeout": "300ms"}))
+			_, err := run(t, to(server, map[string]any{"execute": "UPDATE acc SET n = 1", "autocommit": false, "total_timeout": "5s"}))
 			var e *tasks.Error
 			if !errors.As(err, &e) || !strings.Contains(e.Message, "it is not known whether the transaction was committed") {
 				t.Errorf("got %v", err)
