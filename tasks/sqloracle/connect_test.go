@@ -217,6 +217,52 @@ func TestPasswords(t *testing.T) {
 	}
 }
 
+// A listener with TLS that sends the client to a place without it is not followed.
+func TestRedirectKeepsTLS(t *testing.T) {
+	t.Parallel()
+	plain := oracle.New(t, oracle.Config{})
+	authority := servers.NewAuthority(t, "an authority")
+	signed := authority.Sign(t, servers.CertificateConfig{Name: "db", Hosts: []string{"127.0.0.1"}})
+	pair, err := tls.X509KeyPair([]byte(signed.Cert), []byte(signed.Key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := oracle.New(t, oracle.Config{Redirect: plain.Addr, TLS: &tls.Config{Certificates: []tls.Certificate{pair}}})
+	for name, inputs := range map[string]map[string]any{
+		"host": {"tls": true}, "descriptor": {"host": nil, "service_name": nil, "descriptor": descriptor(listener, "tcps")},
+	} {
+		_, err := run(t, to(listener, query, map[string]any{"ca_cert": authority.PEM}, inputs))
+		if e := wantError(t, err, tasks.Denied, "without TLS"); e.Input != "tls" {
+			t.Errorf("%s: got input %q", name, e.Input)
+		}
+	}
+	if n := len(plain.Calls()); n > 0 {
+		t.Errorf("the other server got %d calls", n)
+	}
+}
+
+// A server that offers no encryption, whether it negotiates that or not, does not get
+// a statement where encryption is required.
+func TestRequiredEncryption(t *testing.T) {
+	t.Parallel()
+	for _, negotiate := range []bool{false, true} {
+		server := oracle.New(t, oracle.Config{Negotiate: negotiate, Script: []oracle.Case{emp()}})
+		for _, input := range []string{"encryption", "integrity"} {
+			_, err := run(t, to(server, query, map[string]any{input: "required"}))
+			if e := wantError(t, err, tasks.Denied, input+" is required"); e.Input != input {
+				t.Errorf("got input %q", e.Input)
+			}
+		}
+		if got := server.Statements(); len(got) > 0 {
+			t.Errorf("the server got %q", got)
+		}
+	}
+	secure, ca := newTLS(t, []string{"127.0.0.1"}, "")
+	if _, err := run(t, to(secure, query, map[string]any{"tls": true, "ca_cert": ca.PEM, "encryption": "required"})); err != nil {
+		t.Errorf("with TLS: %v", err)
+	}
+}
+
 func TestTest(t *testing.T) {
 	t.Parallel()
 	server := oracle.New(t, oracle.Config{})

@@ -131,6 +131,8 @@ func (s *session) classify(ctx context.Context, err error) *tasks.Error {
 	}
 	var p *panicked
 	switch {
+	case errors.Is(err, errPlain):
+		return &tasks.Error{Kind: tasks.Denied, Input: "tls", Message: errPlain.Error(), Err: err, Hint: "have its addresses set up for TCPS"}
 	case errors.Is(err, errTooMuch):
 		return &tasks.Error{Kind: tasks.Invalid, Input: "fetch_size", Err: err,
 			Message: fmt.Sprintf("one answer has more than %d MiB", answerLimit>>20), Hint: "lower `fetch_size`, or select less"}

@@ -223,6 +223,10 @@ func (s *session) connect(ctx context.Context) error {
 		e.Unsent = true
 		return e
 	}
+	if err := s.demandServices(c); err != nil {
+		c.close()
+		return err
+	}
 	s.conn = c
 	for _, statement := range s.params {
 		if _, err := c.exec(ctx, goora.NewStmt(statement, c.ora), nil); err != nil {
@@ -230,6 +234,26 @@ func (s *session) connect(ctx context.Context) error {
 			e := s.explain(ctx, "set the session's parameters", err)
 			e.Input, e.Unsent = "session", true
 			return e
+		}
+	}
+	return nil
+}
+
+// demandServices refuses a connection that is not protected as it has to be. go-ora
+// goes on without encryption if the server says, or somebody on the way, that it has
+// none to offer.
+func (s *session) demandServices(c *conn) error {
+	if s.config.SSL {
+		return nil
+	}
+	encrypted, checked := c.services()
+	for input, has := range map[string]bool{"encryption": encrypted, "integrity": checked} {
+		if s.in.String(input) == "required" && !has {
+			return &tasks.Error{
+				Kind: tasks.Denied, Input: input, Unsent: true,
+				Message: "connect to " + s.shown + ": " + input + " is required, and the server offers none",
+				Hint:    "have it set up there (SQLNET.ORA), or use TLS",
+			}
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -143,6 +144,9 @@ func (s *session) locateByDescriptor(c *configurations.ConnectionConfig) error {
 	}
 	if c.ServiceName == "" && c.SID == "" {
 		return invalid("descriptor", "the descriptor has neither SERVICE_NAME nor SID", "")
+	}
+	if !slices.ContainsFunc(c.Servers, func(a configurations.ServerAddr) bool { return !strings.EqualFold(a.Protocol, "tcps") }) {
+		c.SSL, c.Protocol = true, "tcps"
 	}
 	first := c.Servers[0]
 	s.shown = net.JoinHostPort(first.Addr, strconv.Itoa(first.Port)) + "/" + c.ServiceName + c.SID
