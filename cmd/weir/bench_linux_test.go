@@ -81,7 +81,7 @@ func (p *engineProcess) memory(b *testing.B, name string) float64 {
 // poll waits for a condition that is met in another process.
 func poll(b *testing.B, every time.Duration, done func() bool) {
 	b.Helper()
-	for deadline := time.Now().Add(30 * time.Minute); !done(); time.Sleep(every) {
+	for deadline := time.Now().Add(30 * time.Minute); !done(); <-time.After(every) {
 		if time.Now().After(deadline) {
 			b.Fatal("it took more than half an hour")
 		}
