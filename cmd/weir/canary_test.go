@@ -193,62 +193,7 @@ func TestCanary(t *testing.T) {
 	token := vault.Token(t, servers.TokenConfig{Policies: policies})
 	canary := newCanarySite(t, "VAULT_ADDR="+vault.Address, "VAULT_TOKEN="+token, "WEIR_VAULT_FILE="+writeFailingVaults(t, vault.Address, token))
 	canary.spells["the Vault token"] = spellings(token)
-	canary.write("conn/oracle.yaml", `
-name: oracle
-type: FAKE
-value: {host: db.example.com, password: vault.secret(password), payload: "key vault.secret(payload)"}
-secrets: [{path: `+mount+`/data/oracle}]
----
-name: repo
-type: GIT
-value: {repository_url: .}
----
-name: broken
-type: FAKE
-value: {password: vault.secret(passwort), port: vault.secret(password)}
-secrets: [{path: `+mount+`/oracle}]
----
-name: wrong
-type: FAKE
-value: {port: vault.secret(password), fail_kind: vault.secret(password), block: vault.secret(payload)}
-secrets: [{path: `+mount+`/oracle}]
----
-name: remote
-type: GIT
-value: {repository_url: "http://127.0.0.1:1/x.git", username: scott, password: vault.secret(password)}
-secrets: [{path: `+mount+`/oracle, keys: [password]}]
----
-name: ssh
-type: GIT
-value: {repository_url: "ssh://git@127.0.0.1:1/x.git", ssh_key: vault.secret(payload), known_hosts: "x ssh-ed25519 AAAA"}
-secrets: [{path: `+mount+`/oracle, keys: [payload]}]
----
-name: bucket
-type: S3
-value: {endpoint: "`+servers.S3(t).Endpoint+`", access_key_id: AKIDWRONG, secret_access_key: vault.secret(password), command: list_buckets}
-secrets: [{path: `+mount+`/oracle, keys: [password]}]
----
-name: database
-type: SQLORACLE
-value: {host: 127.0.0.1, port: 1, service_name: xe, user: scott, password: vault.secret(password), fetch: select 1 from dual}
-secrets: [{path: `+mount+`/oracle, keys: [password]}]
----
-name: denied
-type: FAKE
-secrets: [{path: `+mount+`/other}]
----
-name: nothing
-type: FAKE
-secrets: [{path: `+mount+`/nothing}]
----
-name: deleted
-type: FAKE
-secrets: [{path: `+mount+`/versions, version: 1}]
----
-name: destroyed
-type: FAKE
-secrets: [{path: `+mount+`/versions, version: 2}]
-`+failingConnections())
+	canary.write("conn/oracle.yaml", canaryConnections(mount, servers.S3(t).Endpoint)+failingConnections())
 	flow := canary.write("work/leaky.lua", leakyFlow)
 	checkStore(canary, vault)
 	checkRuns(canary, flow)
@@ -258,6 +203,66 @@ secrets: [{path: `+mount+`/versions, version: 2}]
 	if canary.runs < 50 {
 		t.Errorf("only %d runs were watched", canary.runs)
 	}
+}
+
+// canaryConnections are connections of all task types, most of which fail.
+func canaryConnections(mount, bucket string) string {
+	return `
+name: oracle
+type: FAKE
+value: {host: db.example.com, password: vault.secret(password), payload: "key vault.secret(payload)"}
+secrets: [{path: ` + mount + `/data/oracle}]
+---
+name: repo
+type: GIT
+value: {repository_url: .}
+---
+name: broken
+type: FAKE
+value: {password: vault.secret(passwort), port: vault.secret(password)}
+secrets: [{path: ` + mount + `/oracle}]
+---
+name: wrong
+type: FAKE
+value: {port: vault.secret(password), fail_kind: vault.secret(password), block: vault.secret(payload)}
+secrets: [{path: ` + mount + `/oracle}]
+---
+name: remote
+type: GIT
+value: {repository_url: "http://127.0.0.1:1/x.git", username: scott, password: vault.secret(password)}
+secrets: [{path: ` + mount + `/oracle, keys: [password]}]
+---
+name: ssh
+type: GIT
+value: {repository_url: "ssh://git@127.0.0.1:1/x.git", ssh_key: vault.secret(payload), known_hosts: "x ssh-ed25519 AAAA"}
+secrets: [{path: ` + mount + `/oracle, keys: [payload]}]
+---
+name: bucket
+type: S3
+value: {endpoint: "` + bucket + `", access_key_id: AKIDWRONG, secret_access_key: vault.secret(password), command: list_buckets}
+secrets: [{path: ` + mount + `/oracle, keys: [password]}]
+---
+name: database
+type: SQLORACLE
+value: {host: 127.0.0.1, port: 1, service_name: xe, user: scott, password: vault.secret(password), fetch: select 1 from dual}
+secrets: [{path: ` + mount + `/oracle, keys: [password]}]
+---
+name: denied
+type: FAKE
+secrets: [{path: ` + mount + `/other}]
+---
+name: nothing
+type: FAKE
+secrets: [{path: ` + mount + `/nothing}]
+---
+name: deleted
+type: FAKE
+secrets: [{path: ` + mount + `/versions, version: 1}]
+---
+name: destroyed
+type: FAKE
+secrets: [{path: ` + mount + `/versions, version: 2}]
+`
 }
 
 // failingVaults are Vaults that give nothing, and credentials for them that are

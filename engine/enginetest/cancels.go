@@ -56,10 +56,10 @@ func testCancelWaits(w *world) {
 		w.order(id, journal.VerbCancel)
 	}
 	for _, id := range ids {
-		w.fails(id, engine.Cancelled, engine.Canceled, "")
+		_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	}
 	w.order(holder, journal.VerbCancel)
-	w.fails(holder, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(holder, engine.Cancelled, engine.Canceled, "")
 	w.counters(map[string]int{"once": 1})
 }
 
@@ -89,7 +89,7 @@ func testCancelTree(w *world) {
 	id := w.tree()
 	w.pass(100 * time.Millisecond)
 	w.order(id, journal.VerbCancel)
-	w.fails(id, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	w.isCancelled(id)
 }
 
@@ -99,7 +99,7 @@ func testCancelTreeOnDisk(w *world) {
 	w.until("all leave memory", func() bool { return w.on().Resident() == 0 })
 	w.crash()
 	w.order(id, journal.VerbCancel)
-	w.fails(id, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	w.isCancelled(id)
 }
 
@@ -118,7 +118,7 @@ func testCancelAtOnce(w *world) {
 		ids = append(ids, id)
 	}
 	for _, id := range ids {
-		w.fails(id, engine.Cancelled, engine.Canceled, "")
+		_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 		for n := 1; n <= 5; n++ {
 			child := w.row(journal.ChildID(id, journal.Address{Number: n}))
 			if !child.Status.Ended() && !child.Created.IsZero() {
@@ -136,7 +136,7 @@ func testCancelLateChildren(w *world) {
 	w.order(first, journal.VerbCancel)
 	w.order(second, journal.VerbCancel)
 	for _, id := range []engine.ID{first, second} {
-		w.fails(id, engine.Cancelled, engine.Canceled, "")
+		_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 		if e := w.end(id); e.Output != nil {
 			w.Errorf("it has the output %v", e.Output)
 		}
@@ -155,7 +155,7 @@ func testCancelDefers(w *world) {
 		sleep("1h")`)
 	w.becomes(id, engine.Waiting, "")
 	w.order(id, journal.VerbCancel)
-	w.fails(id, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	w.counters(map[string]int{"first": 1, "child": 1})
 	if lines := w.lines(id); len(lines) != 1 || !strings.HasPrefix(lines[0], "child 1 3 cancelled") {
 		w.Errorf("it logged %q", lines)
@@ -185,7 +185,7 @@ func testCrashAfterCancel(w *world) {
 	w.crash()
 	w.counted("slow3", 2)
 	w.crash()
-	w.fails(id, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	w.counters(map[string]int{"a": 1, "first": 1, "slow3": 3})
 }
 
@@ -259,7 +259,7 @@ func testCancelBetweenTries(w *world) {
 	w.pass(10 * time.Second)
 	before := time.Now()
 	w.order(id, journal.VerbCancel)
-	w.fails(id, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	w.took(before, 0)
 	w.counters(map[string]int{"a": 1})
 }
@@ -287,6 +287,6 @@ func testCancelCallsUnderWay(w *world) {
 	}
 	w.crash()
 	for _, id := range ids {
-		w.fails(id, engine.Cancelled, engine.Canceled, "")
+		_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	}
 }

@@ -154,7 +154,7 @@ func testDeepChildren(w *world) {
 		want[n] = 1
 	}
 	w.counters(want)
-	w.fails(w.start(`return flow("endless").output`), engine.Failed, engine.Limit, "deep")
+	_ = w.fails(w.start(`return flow("endless").output`), engine.Failed, engine.Limit, "deep")
 }
 
 func testNoSuchFlow(w *world) {
@@ -164,7 +164,7 @@ func testNoSuchFlow(w *world) {
 		w.Errorf("the hint is %q", failure.Hint)
 	}
 	w.flow("broken", "return =")
-	w.fails(w.start(`flow("broken")`), engine.Failed, engine.Invalid, "broken.lua:1")
+	_ = w.fails(w.start(`flow("broken")`), engine.Failed, engine.Invalid, "broken.lua:1")
 }
 
 func testChildNobodyWaitsFor(w *world) {

@@ -264,7 +264,7 @@ func testMisfitInHand(w *world) {
 	w.exchange(id, other)
 	w.becomes(id, engine.Paused, journal.WaitsForResume)
 	w.order(id, journal.VerbCancel) // which needs no script that fits
-	w.fails(id, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	w.counters(map[string]int{"once": 1, "other": 1})
 }
 
@@ -276,7 +276,7 @@ func testDeferredInTheMiddle(w *world) {
 		error("boom")`)
 	w.counted("slow", 1)
 	w.crash()
-	w.fails(id, engine.Failed, engine.Script, "boom")
+	_ = w.fails(id, engine.Failed, engine.Script, "boom")
 	w.counters(map[string]int{"first": 1, "slow": 2, "last": 1})
 }
 
@@ -350,6 +350,6 @@ func testNobodyServes(w *world) {
 	w.on()
 	w.order(first, journal.VerbCancel)
 	w.order(second, journal.VerbCancel)
-	w.fails(first, engine.Cancelled, engine.Canceled, "")
-	w.fails(second, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(first, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(second, engine.Cancelled, engine.Canceled, "")
 }

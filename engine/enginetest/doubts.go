@@ -193,7 +193,7 @@ func testDoubtInChild(w *world) {
 func testCancelledInDoubt(w *world) {
 	id := w.doubtful()
 	w.order(id, journal.VerbCancel)
-	w.fails(id, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	w.counters(map[string]int{"before": 1, "once": 1})
 }
 
@@ -202,7 +202,7 @@ func testCancelledInDoubtLater(w *world) {
 	w.becomes(id, engine.Paused, journal.WaitsForDecision)
 	w.until("it leaves memory", func() bool { return w.on().Resident() == 0 })
 	w.order(id, journal.VerbCancel)
-	w.fails(id, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	w.counters(map[string]int{"before": 1, "once": 1})
 }
 

@@ -142,7 +142,7 @@ func testMaskedAfterCrash(w *world) {
 		error("bad " .. leaked)`)
 	w.counted("slow", 1)
 	w.crash()
-	w.fails(id, engine.Failed, engine.Script, "bad")
+	_ = w.fails(id, engine.Failed, engine.Script, "bad")
 	w.masked(id)
 }
 
@@ -157,7 +157,7 @@ func testMaskedInTree(w *world) {
 		shows:wait()`)
 	w.becomes(journal.ChildID(id, journal.Address{Number: 2}), engine.Waiting, "")
 	w.crash()
-	w.fails(id, engine.Failed, engine.Script, "bad")
+	_ = w.fails(id, engine.Failed, engine.Script, "bad")
 	w.masked(id)
 }
 
@@ -165,6 +165,6 @@ func testMaskedAfterSleep(w *world) {
 	id := w.start(leaking + `sleep(60) log.info("it is " .. leaked) error({ leaked = leaked })`)
 	w.becomes(id, engine.Waiting, "")
 	w.until("it leaves memory", func() bool { return w.on().Resident() == 0 })
-	w.fails(id, engine.Failed, engine.Script, "")
+	_ = w.fails(id, engine.Failed, engine.Script, "")
 	w.masked(id)
 }

@@ -94,7 +94,7 @@ func testCancelPaused(w *world) {
 	w.becomes(id, engine.Paused, "")
 	w.until("all leave memory", func() bool { return w.on().Resident() == 0 })
 	w.order(id, journal.VerbCancel)
-	w.fails(id, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	w.counters(map[string]int{"a": 1, "deferred": 1})
 }
 

@@ -41,7 +41,7 @@ func testRetryStep(w *world) {
 		local x = ` + flaky + `
 		task("FAKE", { counter = "after" })
 		return { n, x.output.count }`)
-	w.fails(id, engine.Failed, engine.Permanent, "told to fail")
+	_ = w.fails(id, engine.Failed, engine.Permanent, "told to fail")
 	w.order(id, journal.VerbRetry)
 	w.until("it goes on", func() bool { return w.row(id).Status == engine.Succeeded })
 	w.output(id, `[1,2]`)
@@ -107,7 +107,7 @@ func testRetryInChild(w *world) {
 	w.flow("inner", `task("FAKE", { counter = "inner" }) return `+flaky+`.output.count`)
 	w.flow("outer", `task("FAKE", { counter = "outer" }) return flow("inner").output`)
 	id := w.start(`task("FAKE", { counter = "main" }) return flow("outer").output`)
-	w.fails(id, engine.Failed, engine.Permanent, "")
+	_ = w.fails(id, engine.Failed, engine.Permanent, "")
 	w.crash()
 	w.succeeds(id, `2`)
 	w.counters(map[string]int{"main": 1, "outer": 1, "inner": 1, "flaky": 2})
@@ -116,7 +116,7 @@ func testRetryInChild(w *world) {
 func testRetryInLastTry(w *world) {
 	w.flow("child", `task("FAKE", { counter = "a" }) return task("FAKE", { counter = "b", fail_times = 3 }).output.count`)
 	id := w.start(`return flow("child", {}, { retry = { max_tries = 2, delay = 1 } }).output`)
-	w.fails(id, engine.Failed, engine.Unavailable, "")
+	_ = w.fails(id, engine.Failed, engine.Unavailable, "")
 	w.counters(map[string]int{"a": 2, "b": 2})
 	w.retry(id)
 	w.counters(map[string]int{"a": 2, "b": 3})
@@ -130,7 +130,7 @@ func testRetryChildItself(w *world) {
 		if task("FAKE", { operation = "count", counter = "child" }).output.count < 3 then error("boom") end
 		return "well"`)
 	id := w.start(`task("FAKE", { counter = "main" }) return flow("child").output`)
-	w.fails(id, engine.Failed, engine.Script, "boom")
+	_ = w.fails(id, engine.Failed, engine.Script, "boom")
 	w.retry(id)
 	w.crash()
 	w.succeeds(id, `"well"`)
@@ -145,7 +145,7 @@ func testRetryCancelledChildren(w *world) {
 		sleep(5)
 		` + flaky + `
 		return { child:wait().output, step:wait().status }`)
-	w.fails(id, engine.Failed, engine.Permanent, "")
+	_ = w.fails(id, engine.Failed, engine.Permanent, "")
 	if row := w.row(journal.ChildID(id, journal.Address{Number: 1})); row.Status != engine.Cancelled {
 		w.Errorf("the child is %s", row.Status)
 	}
@@ -161,7 +161,7 @@ func testRetryInBranch(w *world) {
 			function() for i = 1, 3 do task("FAKE", { operation = "count", counter = "b" .. i, delay = "1s" }) n = n + 10 end return n end,
 		}
 		return { all, n }`)
-	w.fails(id, engine.Failed, engine.Permanent, "branch 1")
+	_ = w.fails(id, engine.Failed, engine.Permanent, "branch 1")
 	w.counters(map[string]int{"a1": 1, "flaky": 1, "b1": 1, "b2": 1, "b3": 1})
 	w.order(id, journal.VerbRetry)
 	w.counted("a2", 1)
@@ -176,7 +176,7 @@ func testRetryAfterCaught(w *world) {
 		local ok2, e = pcall(function() ` + flaky + ` end)
 		if not ok2 then error(e) end
 		return { ok, ok2 }`)
-	w.fails(id, engine.Failed, engine.Permanent, "")
+	_ = w.fails(id, engine.Failed, engine.Permanent, "")
 	w.succeeds(id, `[false,true]`)
 	w.counters(map[string]int{"caught": 1, "between": 1, "flaky": 2})
 }
@@ -184,7 +184,7 @@ func testRetryAfterCaught(w *world) {
 // testRetryOnce retries a step that failed and must not run twice by itself.
 func testRetryOnce(w *world) {
 	id := w.start(`return task("FAKE", { operation = "count", counter = "once", fail_times = 1, delay = "10s" }).output.count`)
-	w.fails(id, engine.Failed, engine.Unavailable, "")
+	_ = w.fails(id, engine.Failed, engine.Unavailable, "")
 	w.order(id, journal.VerbRetry)
 	w.counted("once", 2)
 	w.crash()
@@ -197,7 +197,7 @@ func testRetryDeferred(w *world) {
 		defer(function(e) task("FAKE", { operation = "count", counter = "deferred" }) log.info(e and e.kind or "well") end)
 		` + flaky + `
 		return 1`)
-	w.fails(id, engine.Failed, engine.Permanent, "")
+	_ = w.fails(id, engine.Failed, engine.Permanent, "")
 	w.succeeds(id, `1`)
 	w.counters(map[string]int{"deferred": 2, "flaky": 2})
 	if diff := cmp.Diff([]string{"permanent", "well"}, w.lines(id)); diff != "" {
@@ -207,10 +207,10 @@ func testRetryDeferred(w *world) {
 
 func testRetryScript(w *world) {
 	id := w.start(`task("FAKE", { counter = "a" }) error("boom")`)
-	w.fails(id, engine.Failed, engine.Script, "boom")
+	_ = w.fails(id, engine.Failed, engine.Script, "boom")
 	w.order(id, journal.VerbRetry)
 	w.until("the order is dropped", func() bool { return w.pending() == 0 })
-	w.fails(id, engine.Failed, engine.Script, "boom")
+	_ = w.fails(id, engine.Failed, engine.Script, "boom")
 	w.counters(map[string]int{"a": 1})
 }
 
@@ -219,7 +219,7 @@ func testRetryCancelled(w *world) {
 	id := w.start(`task("FAKE", { counter = "main" }) return flow("child").output`)
 	w.counted("slow", 1)
 	w.order(id, journal.VerbCancel)
-	w.fails(id, engine.Cancelled, engine.Canceled, "")
+	_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	w.succeeds(id, `"child"`)
 	w.counters(map[string]int{"main": 1, "child": 1, "slow": 2})
 }
@@ -231,7 +231,7 @@ func testRetryTimedOut(w *world) {
 		task("FAKE", { counter = "c" })
 		return "done"`)
 	id := w.start(`return flow("slow", {}, { timeout = "20s" }).output`)
-	w.fails(id, engine.Failed, engine.Timeout, "not done within 20s")
+	_ = w.fails(id, engine.Failed, engine.Timeout, "not done within 20s")
 	w.pass(time.Minute)
 	w.succeeds(id, `"done"`)
 	w.counters(map[string]int{"a": 1, "b": 1, "c": 1})
@@ -247,7 +247,7 @@ func testRetryLog(w *world) {
 		log.info("three")
 		task("FAKE", { counter = "slow", delay = "10s" })
 		log.info("four")`)
-	w.fails(id, engine.Failed, engine.Permanent, "")
+	_ = w.fails(id, engine.Failed, engine.Permanent, "")
 	w.order(id, journal.VerbRetry)
 	w.counted("slow", 1)
 	w.pass(time.Second)
@@ -273,7 +273,7 @@ func testRetryRunning(w *world) {
 func testRetryText(w *world) {
 	w.flow("child", flaky+` return "as it was"`)
 	id := w.start(`return flow("child").output`)
-	w.fails(id, engine.Failed, engine.Permanent, "")
+	_ = w.fails(id, engine.Failed, engine.Permanent, "")
 	w.flow("child", `return "changed"`)
 	w.succeeds(id, `"as it was"`)
 }
@@ -290,7 +290,7 @@ func testRetryObservations(w *world) {
 		` + flaky + `
 		task("FAKE", { counter = "slow", delay = "10s" })
 		return { s:get(), before == json.encode{ now, random, m } }`)
-	w.fails(id, engine.Failed, engine.Permanent, "")
+	_ = w.fails(id, engine.Failed, engine.Permanent, "")
 	w.flow("module", `return "changed"`)
 	w.order(id, journal.VerbRetry)
 	w.counted("slow", 1)

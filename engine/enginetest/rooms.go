@@ -191,7 +191,7 @@ func testManyAfterCrash(w *world) {
 		w.order(id, journal.VerbCancel)
 	}
 	for _, id := range ids[:250] {
-		w.fails(id, engine.Cancelled, engine.Canceled, "")
+		_ = w.fails(id, engine.Cancelled, engine.Canceled, "")
 	}
 }
 
@@ -242,7 +242,7 @@ func testLimit(script, message string) func(*world) {
 	return func(w *world) {
 		w.setup.Limits = flows.Limits{Instructions: 20_000_000}
 		other := w.start(`for i = 1, 5 do task("FAKE", { counter = "other", delay = "1s" }) end return "unharmed"`)
-		w.fails(w.start(script), engine.Failed, engine.Limit, message)
+		_ = w.fails(w.start(script), engine.Failed, engine.Limit, message)
 		w.output(other, `"unharmed"`)
 	}
 }
@@ -266,7 +266,7 @@ func testLimitAfterCrash(w *world) {
 		w.counted("slow", n)
 		w.crash()
 	}
-	w.fails(id, engine.Failed, engine.Limit, "budget of instructions")
+	_ = w.fails(id, engine.Failed, engine.Limit, "budget of instructions")
 	w.counters(map[string]int{"slow": 5, "end": 1})
 }
 
@@ -275,7 +275,7 @@ func testLimitDefers(w *world) {
 	id := w.start(`
 		defer(function(e) task("FAKE", { counter = "deferred" }) log.info(e.kind) end)
 		while true do end`)
-	w.fails(id, engine.Failed, engine.Limit, "")
+	_ = w.fails(id, engine.Failed, engine.Limit, "")
 	w.counters(map[string]int{"deferred": 1})
 	if lines := strings.Join(w.lines(id), " "); lines != "limit" {
 		w.Errorf("it logged %q", lines)

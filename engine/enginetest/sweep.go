@@ -60,12 +60,13 @@ type sweptFlow struct {
 
 // played is what a flow has come to.
 type played struct {
-	result  string // output or error
-	lines   []string
-	counts  map[string]int
-	commits int
-	ends    int    // of engines, before the last one
-	problem string // empty if there is none
+	result   string // output or error
+	lines    []string
+	counts   map[string]int
+	commits  int
+	ends     int    // of engines, before the last one
+	problem  string // empty if there is none
+	journals string // of the tree, for messages
 }
 
 // play runs a flow to its end, on engines that end after so many commits each, without
@@ -81,8 +82,14 @@ func (s Suite) play(t *testing.T, flow sweptFlow, crashes []int, r *rand.Rand) (
 		p := &player{world: w, flow: flow, crashes: crashes, random: r, answered: map[string]bool{}}
 		p.next()
 		got = p.play()
-		if got.problem != "" && p.id != "" {
-			got.problem += "\n" + w.journal(p.id)
+		if p.id != "" {
+			tree, _ := w.on().Tree(w.Context(), p.id)
+			for _, row := range tree {
+				got.journals += fmt.Sprintf("\n%s: %+v\n%s", row.ID, row.State, w.journal(row.ID))
+			}
+		}
+		if got.problem != "" {
+			got.problem += got.journals
 		}
 	})
 	return got
@@ -133,7 +140,7 @@ func (p *player) play() (got played) {
 		}
 		p.disturb(n)
 		if n > 5000 {
-			got.problem = fmt.Sprintf("it does not end: %+v", tree)
+			got.problem = "it does not end"
 			return got
 		}
 	}
@@ -248,7 +255,7 @@ func (p *player) answerAll(id engine.ID) {
 		key := fmt.Sprint(id, called.Address)
 		if called.Kind == engine.CallAsk && !p.answered[key] {
 			p.answered[key] = true
-			p.world.answer(id, called.Address.String(), map[string]any{"answer": "yes to " + called.Name})
+			p.world.answer(id, called.String(), map[string]any{"answer": "yes to " + called.Name})
 		}
 	}
 }
@@ -330,7 +337,7 @@ func (got played) differs(want played) string {
 			most = want.counts[name]
 		}
 		if n < want.counts[name] || n > most {
-			return fmt.Sprintf("%s was tried %d times, not %d", name, n, want.counts[name])
+			return fmt.Sprintf("%s was tried %d times, not %d, and %d engines ended\n%s", name, n, want.counts[name], got.ends, got.journals)
 		}
 	}
 	for name := range want.counts {
@@ -382,6 +389,10 @@ func agrees(h journal.History, tree map[engine.ID]journal.History) error {
 	if parent, ok := tree[h.Parent]; ok && parent.Status.Ended() && !h.Status.Ended() {
 		return fmt.Errorf("it is %s, and its parent is %s", h.Status, parent.Status)
 	}
+	return agreesWithChildren(h, tree)
+}
+
+func agreesWithChildren(h journal.History, tree map[engine.ID]journal.History) error {
 	last := map[journal.Address]*journal.Returned{}
 	for _, event := range h.Events {
 		if e, ok := event.(*journal.Returned); ok && e.Kind == engine.CallFlow && e.Tries > 0 {
@@ -395,7 +406,7 @@ func agrees(h journal.History, tree map[engine.ID]journal.History) error {
 		}
 		c, err := journal.NewCursor(child.Events)
 		if err != nil || c.Ended == nil || c.Ended.Status != e.Status || !cmp.Equal(c.Ended.Output, e.Output) {
-			return fmt.Errorf("its child %s ended as %+v (%v), and it has it as %+v", child.ID, c.Ended, err, e)
+			return fmt.Errorf("its child %s ended as %+v (%v), and it has it as %+v", child.ID, c.Ended, err, e) //nolint:errorlint // it may be nil
 		}
 	}
 	return nil

@@ -2,7 +2,7 @@ package enginetest
 
 // sweptFlows are flows whose result does not depend on how long anything takes, or on
 // the output of steps that must not run twice.
-func sweptFlows() map[string]sweptFlow {
+func sweptFlows() map[string]sweptFlow { //nolint:funlen // a table
 	return map[string]sweptFlow{
 		"steps in a row": {text: `
 			log.info("begin")
