@@ -85,6 +85,7 @@ func (f *flow) run(program *flows.Program) {
 	f.running = true
 	f.alarms.deadline(f)
 	f.turnLive()
+	f.obeyCancel()
 	f.interruptSoon()
 	f.runner.work.Go(func() {
 		output, err := f.script(program)
@@ -219,6 +220,7 @@ func (f *flow) advance() {
 			next := f.ready[0]
 			f.ready = f.ready[1:]
 			f.running = true
+			f.obeyCancel()
 			f.interruptSoon()
 			close(next.wake)
 			return

@@ -25,6 +25,9 @@ func (f *flow) launch(c *call) {
 		return // the next engine does
 	}
 	c.begun = true
+	if f.cancelling && c.Branch != deferredBranch { // nothing is started any more
+		c.cancelled = true
+	}
 	switch {
 	case !f.recorded(c):
 	case f.unsure(c):

@@ -93,11 +93,25 @@ func (f *flow) take(o journal.Order) {
 		return
 	}
 	f.taken = append(f.taken, o.Number)
-	if o.Verb == journal.VerbCancel && f.live && f.running {
-		f.obey(o) // it may compute for ever
+	f.orders = append(f.orders, o)
+	if f.running {
+		f.obeyCancel()
+	}
+}
+
+// obeyCancel carries out an order to cancel while the script runs, or is about to: it
+// may compute for ever.
+func (f *flow) obeyCancel() {
+	if !f.live {
 		return
 	}
-	f.orders = append(f.orders, o)
+	for i, o := range f.orders {
+		if o.Verb == journal.VerbCancel {
+			f.orders = slices.Delete(f.orders, i, i+1)
+			f.obey(o)
+			return
+		}
+	}
 }
 
 // obeyNext carries out the order that came first. It is called when all lines of a
@@ -122,9 +136,6 @@ func (f *flow) obey(o journal.Order) {
 	switch o.Verb {
 	case journal.VerbCancel:
 		f.cancel(false, o.By) // before the answers that it leads to
-		if !f.launched {
-			f.cancelChildren()
-		}
 		f.unpause()
 		f.abandonDoubts()
 	case journal.VerbPause:

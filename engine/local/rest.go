@@ -1,6 +1,7 @@
 package local
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weir-engine/weir/engine"
@@ -18,7 +19,7 @@ func (f *flow) rest() {
 		return
 	}
 	state, soon := f.restingState()
-	if f.busy > 0 || soon && !f.runner.crowded() {
+	if f.isBusy() || soon && !f.runner.crowded() {
 		f.stay()
 		return
 	}
@@ -28,9 +29,15 @@ func (f *flow) rest() {
 	f.flush()
 }
 
+// isBusy tells whether the flow must stay in memory: while something goes on beside
+// it, and until a child that it cancels has ended, which nothing on disk tells of.
+func (f *flow) isBusy() bool {
+	return f.busy > 0 || slices.ContainsFunc(f.order, func(c *call) bool { return c.Kind == engine.CallFlow && c.cancelled && !f.paused })
+}
+
 // stay keeps a flow in memory that may soon go on.
 func (f *flow) stay() {
-	if !f.lingers && f.busy == 0 {
+	if !f.lingers && !f.isBusy() {
 		f.lingers = true
 		f.alarms.at(f, f.runner.now().Add(linger), func() { f.lingers, f.lingered = false, true })
 	}
@@ -87,7 +94,7 @@ func (f *flow) retire() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	state, soon := f.restingState()
-	if f.running || f.dropped || !f.leaving || f.busy > 0 || f.changes.writing || !f.changes.empty() || f.hasNews() ||
+	if f.running || f.dropped || !f.leaving || f.isBusy() || f.changes.writing || !f.changes.empty() || f.hasNews() ||
 		(soon && !f.runner.crowded()) || state != f.row.State || f.runner.expects(f.row.ID) {
 		f.leaving = false
 		f.advance()
