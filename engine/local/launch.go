@@ -30,6 +30,8 @@ func (f *flow) launch(c *call) {
 	}
 	switch {
 	case !f.recorded(c):
+	case f.unsure(c) && c.cancelled: // whatever became of it, nobody waits for it
+		f.record(c, f.endOf(c, unknownEffect()))
 	case f.unsure(c):
 		f.doubts = append(f.doubts, c)
 		f.paused = true
