@@ -5,7 +5,8 @@
 //
 //   - Its Spec is all that the rest of weir knows of it: validation, help, JSON
 //     Schema and redaction come from there.
-//   - Open and Do obey their context and return within a second of its end.
+//   - Open and Do obey their context and return within a second of its end; if they
+//     have begun something that must not stay, within the few seconds of undoing it.
 //   - Every error is an *Error with the kind that the driver itself chose. Its
 //     texts hold no sensitive input, no URL with credentials, no DSN.
 //   - Results are trees of plain values (see Result); large data is streamed to

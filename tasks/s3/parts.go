@@ -18,9 +18,9 @@ import (
 const (
 	// mostParts is how many parts an upload may have.
 	mostParts = 10000
-	// abortTime is how long the end of a failed upload may take: less than the
-	// second in which a driver ends.
-	abortTime = 700 * time.Millisecond
+	// abortTime is how long a service that was reached may take to forget a failed
+	// upload.
+	abortTime = 5 * time.Second
 )
 
 // sendHeader is what an upload in parts is.
@@ -232,7 +232,7 @@ func (u *partsUpload) abort(ctx context.Context, id string) {
 	defer cancel()
 	// A part that was on its way may arrive after the end, and stay: S3 wants to be
 	// told until there is nothing left.
-	const times, pause = 4, 50 * time.Millisecond
+	const times, pause = 10, 50 * time.Millisecond
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for range times {
