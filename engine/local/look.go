@@ -42,7 +42,7 @@ func (r *Runner) look(ctx context.Context, seen *lookout, ids chan<- engine.ID) 
 	if err != nil {
 		return time.Time{}, errors.Join(failed, err)
 	}
-	inHand, news := 0, false
+	inHand, news, refused := 0, false, false
 	for _, row := range inTurn(rows, seen.owner) {
 		if r.has(row.ID) {
 			inHand++
@@ -50,7 +50,8 @@ func (r *Runner) look(ctx context.Context, seen *lookout, ids chan<- engine.ID) 
 		}
 		news = true
 		if !r.admit(row.ID, true) {
-			continue // it has no room
+			refused = true // there is no room
+			continue
 		}
 		select {
 		case ids <- row.ID:
@@ -60,7 +61,7 @@ func (r *Runner) look(ctx context.Context, seen *lookout, ids chan<- engine.ID) 
 			return time.Time{}, nil
 		}
 	}
-	more := len(rows) >= most // there may be
+	more := refused || len(rows) >= most // there may be
 	r.setBacklog(more)
 	if more && (news || inHand > seen.inHand) && r.room() > 0 {
 		r.poke()
