@@ -1,17 +1,20 @@
 package enginetest
 
 import (
+	"time"
+
 	"github.com/weir-engine/weir/engine"
 )
 
 // resultTests show what calls give, without any crash.
 func resultTests() map[string]func(*world) {
 	return map[string]func(*world){
-		"a step's output":       testStep,
-		"a step that fails":     testFailedStep,
-		"child flow and module": testChildAndModule,
-		"settings":              testSettings,
-		"a question":            testQuestion,
+		"a step's output":                testStep,
+		"a step that fails":              testFailedStep,
+		"child flow and module":          testChildAndModule,
+		"settings":                       testSettings,
+		"a question":                     testQuestion,
+		"a lock that is awaited on disk": testLockAwaitedOnDisk,
 	}
 }
 
@@ -60,4 +63,25 @@ func testQuestion(w *world) {
 	w.becomes(id, engine.Waiting, "answer")
 	w.answer(id, "", map[string]any{"go": true})
 	w.output(id, `{"go":true}`)
+}
+
+// testLockAwaitedOnDisk frees a lock while the one who waits for it is not in memory,
+// and nothing else happens.
+func testLockAwaitedOnDisk(w *world) {
+	holder := w.start(`
+		local s = setting("x")
+		s:lock()
+		task("FAKE", { counter = "held", delay = "30s" })
+		s:unlock()
+		task("FAKE", { delay = "10m" })`)
+	w.counted("held", 1)
+	waiter := w.start(`return setting("x"):lock()`)
+	w.becomes(waiter, engine.Waiting, "lock x")
+	w.until("it leaves memory", func() bool { return w.on().Resident() == 1 })
+	before := time.Now()
+	w.output(waiter, `2`)
+	if took := time.Since(before); took > 31*time.Second {
+		w.Errorf("it had the lock after %s", took)
+	}
+	w.end(holder)
 }

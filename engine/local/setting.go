@@ -158,6 +158,7 @@ func (r *Runner) lockFreed(owner, name string) {
 	waiting := r.locked[key]
 	delete(r.locked, key)
 	r.mu.Unlock()
+	r.poke() // others may wait on disk
 	if len(waiting) == 0 {
 		return
 	}
