@@ -258,8 +258,8 @@ func TestAfterACancelledTask(t *testing.T) {
 func TestTotalTimeout(t *testing.T) {
 	t.Parallel()
 	server := oracle.New(t, oracle.Config{Script: []oracle.Case{{Match: "^select slow", Result: oracle.Result{Delay: time.Hour}}}})
-	_, err := run(t, to(server, map[string]any{"fetch": "SELECT slow FROM x", "total_timeout": "100ms"}))
-	e := wantError(t, err, tasks.Timeout, "it was not done within 100ms", "raise `total_timeout`")
+	_, err := run(t, to(server, map[string]any{"fetch": "SELECT slow FROM x", "total_timeout": "3s"}))
+	e := wantError(t, err, tasks.Timeout, "it was not done within 3s", "raise `total_timeout`")
 	if e.Input != "total_timeout" {
 		t.Errorf("got input %q", e.Input)
 	}
