@@ -128,8 +128,11 @@ func (f *flow) obeyNext() {
 	f.obey(o)
 }
 
+// obey carries out an order, and all that it leads to at once in one piece: else what
+// is on disk after a crash could be paused with nobody to resume it.
 func (f *flow) obey(o journal.Order) {
 	f.leaving = false
+	f.changes.held = true
 	if o.Number != 0 {
 		f.changes.done = append(f.changes.done, o.Number)
 	}
@@ -154,6 +157,7 @@ func (f *flow) obey(o journal.Order) {
 	case journal.VerbAnswer:
 		f.answer(o)
 	}
+	f.changes.held = false
 	f.flush()
 }
 

@@ -27,6 +27,7 @@ type outbox struct {
 	soon    bool
 	traced  int  // secrets whose traces are on disk
 	failed  bool // the last try to write failed
+	held    bool // more is to be written in the same piece
 }
 
 // batch is what is written in one piece.
@@ -70,7 +71,7 @@ func (b *batch) empty() bool {
 // flush writes what is to be written.
 func (f *flow) flush() {
 	o := &f.changes
-	if o.writing || o.empty() || f.dropped {
+	if o.writing || o.held || o.empty() || f.dropped {
 		return
 	}
 	written := o.batch
