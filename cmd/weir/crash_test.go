@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,13 +62,31 @@ type crashSite struct {
 	rounds int
 
 	engine *exec.Cmd
-	log    strings.Builder
+	log    *crashLog
 	// completed has the counters of the steps whose end is in a journal, with how
 	// often they had been tried then.
 	completed map[string]int
 	settled   map[engine.ID]bool // executions that had ended, and were looked at
 	asked     map[string]bool    // steps about which the question was answered
 	answers   int
+}
+
+// crashLog is what an engine says, which is read while it says more.
+type crashLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *crashLog) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(text)
+}
+
+func (l *crashLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func newCrashSite(t *testing.T, rounds int) *crashSite {
@@ -133,9 +153,9 @@ func (s *crashSite) begin() {
 // serve starts an engine by the name of the program that it is.
 func (s *crashSite) serve(command *exec.Cmd) {
 	s.t.Helper()
-	s.log.Reset()
 	command.Args = append(command.Args, "serve", "--grace", "0s", "--connections", "conn")
-	command.Stderr = &s.log
+	s.log = &crashLog{}
+	command.Stderr = s.log
 	if err := command.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -149,6 +169,18 @@ func (s *crashSite) kill() {
 	_ = s.engine.Wait()
 	s.engine = nil
 	s.look()
+	ended := map[engine.ID]engine.Status{}
+	rows := s.list("")
+	for _, row := range rows {
+		if row.Status.Ended() {
+			ended[row.ID] = row.Status
+		}
+	}
+	for _, row := range rows {
+		if status := ended[row.Parent]; status != "" && ended[row.ID] == "" {
+			s.t.Fatalf("%s is %s, and its parent is %s; open are%s", row.ID, row.Status, status, s.open())
+		}
+	}
 }
 
 // tries counts the tries of a step.
@@ -253,19 +285,27 @@ func (s *crashSite) until(what string, is func() bool) {
 	for start := time.Now(); !is(); <-tick.C {
 		s.decide()
 		if time.Since(start) > 2*time.Minute {
-			s.t.Fatalf("it does not come to %s; open are %+v\n%s", what, s.open(), s.log.String())
+			s.t.Fatalf("it does not come to %s; open are%s\n%s", what, s.open(), s.log.String())
 		}
 	}
 }
 
-// open lists the executions that have not ended.
-func (s *crashSite) open() (open []journal.Row) {
+// open tells of the executions that have not ended.
+func (s *crashSite) open() string {
+	var b strings.Builder
 	for _, row := range s.list("") {
-		if !row.Status.Ended() {
-			open = append(open, row)
+		if row.Status.Ended() {
+			continue
+		}
+		fmt.Fprintf(&b, "\n%s %+v", row.ID, row.State)
+		for _, event := range s.load(row.ID).Events {
+			text, _ := json.Marshal(event)
+			fmt.Fprintf(&b, "\n\t%s %s", journal.Name(event), text)
 		}
 	}
-	return open
+	orders, err := s.store.Executions().Orders(s.t.Context())
+	fmt.Fprintf(&b, "\norders: %+v %v", orders, err)
+	return b.String()
 }
 
 // ended tells whether all executions have ended.
