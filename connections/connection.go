@@ -30,6 +30,9 @@ type Connection struct {
 	TTL int
 	// Owner is the user it belongs to; "" is the only user of a local store.
 	Owner string
+	// Shared is the right that whoever asked has on a connection of somebody else,
+	// whose Name is then the one that SharedName gives; empty for one's own.
+	Shared Right
 	// Revision counts the changes of a stored connection from 1; 0 if not stored.
 	Revision int64
 	// Changed is when this revision was stored; zero if not stored.

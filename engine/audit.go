@@ -46,3 +46,14 @@ type AuditEvent struct {
 	// command line and for executions.
 	Remote string
 }
+
+// Actor is who does something that leaves an audit event.
+type Actor struct {
+	Owner  string // see [User]
+	Remote string // the network address of the request; empty on the command line
+}
+
+// Did is the event that says so.
+func (a Actor) Did(what AuditKind, subject string) AuditEvent {
+	return AuditEvent{What: what, Owner: a.Owner, Subject: subject, Remote: a.Remote}
+}

@@ -16,6 +16,7 @@ const (
 	allJournalKeys  = `SELECT id FROM journal_key`
 	allTexts        = `SELECT digest, key, body FROM text`
 	allSettings     = `SELECT owner, name, key, body FROM setting`
+	allAudit        = `SELECT number, time, owner, connection_owner, key, body FROM audit`
 	allExecutions   = `SELECT ` + executionColumns + `, key FROM execution`
 	logOf           = `SELECT number, ordinal, body FROM log WHERE execution = ? ORDER BY number`
 	ordersOf        = `SELECT number, body FROM orders WHERE execution = ?`
@@ -31,7 +32,7 @@ const (
 
 // Checked says how much of a store was looked at.
 type Checked struct {
-	Connections, Documents, Settings, Texts, Executions, Events, Lines int
+	Connections, Documents, Users, Settings, Texts, Executions, Events, Lines, AuditEvents int
 }
 
 // Check reads everything in the store as it is at one moment: whether SQLite
@@ -50,7 +51,7 @@ func (s *Store) Check(ctx context.Context, fault func(error)) (Checked, error) {
 	if err != nil || !whole {
 		return c.seen, s.explain("check", err)
 	}
-	for _, check := range []func(context.Context) error{c.sealedRows, c.journalKeys, c.texts, c.settings, c.executions, c.orphans} {
+	for _, check := range []func(context.Context) error{c.sealedRows, c.journalKeys, c.texts, c.settings, c.executions, c.orphans, c.audit} {
 		if err := check(ctx); err != nil {
 			return c.seen, s.explain("check", err)
 		}
@@ -120,9 +121,12 @@ func (c *checker) sealedRows(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for count, table := range map[*int]sealedTable{
-		&c.seen.Connections: revisionTable(), &c.seen.Documents: documentTable(), new(int): journalKeyTable(),
-	} {
+	counts := []*int{&c.seen.Connections, &c.seen.Documents, new(int), &c.seen.Users} // in the order of sealedTables
+	for i, table := range sealedTables() {
+		count := new(int)
+		if i < len(counts) {
+			count = counts[i]
+		}
 		ids, err := rowIDs(ctx, c.tx, table.list)
 		if err != nil {
 			return err
@@ -198,6 +202,22 @@ func (c *checker) settings(ctx context.Context) error {
 		}
 		return nil
 	}, allSettings)
+}
+
+func (c *checker) audit(ctx context.Context) error {
+	return c.each(ctx, func(rows *sql.Rows) error {
+		sealed, number, err := scanAudit(rows)
+		if err != nil {
+			return err
+		}
+		c.seen.AuditEvents++
+		root := c.root(ctx, sealed.key, fmt.Sprintf("audit event %d", number))
+		if root == nil {
+			return nil
+		}
+		_, err = openAudit(root, sealed, number)
+		return c.orFault(err)
+	}, allAudit)
 }
 
 func (c *checker) executions(ctx context.Context) error {

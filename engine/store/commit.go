@@ -12,6 +12,7 @@ import (
 // commit is a list of changes that are written together or not at all.
 type commit struct {
 	changes []sealedChange
+	also    func(*session) error // written after the changes; may be nil
 	err     error
 	done    func(error)
 }

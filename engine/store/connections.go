@@ -30,6 +30,7 @@ const (
 	insertRevision  = `INSERT INTO connection_revision (connection, revision, type, changed, body) VALUES (?, ?, ?, ?, ?)`
 	markDeleted     = `UPDATE connection SET deleted = 1 WHERE id = ?`
 	deleteRevisions = `DELETE FROM connection_revision WHERE connection = ?`
+	deleteShares    = `DELETE FROM share WHERE connection = ?`
 )
 
 // Connections gives the store's connections. A revision number is never used
@@ -59,7 +60,7 @@ type attached struct {
 
 // Create implements connections.Store.
 func (cs connectionStore) Create(ctx context.Context, c connections.Connection) (connections.Connection, error) {
-	return cs.put(ctx, "create", c, func(_ int64, exists bool) error {
+	return cs.put(ctx, "create", c, func(_ *sql.Tx, _, _ int64, exists bool) error {
 		if exists {
 			return fmt.Errorf("create connection %q: %w", c.Name, connections.ErrExists)
 		}
@@ -69,29 +70,35 @@ func (cs connectionStore) Create(ctx context.Context, c connections.Connection) 
 
 // Update implements connections.Store.
 func (cs connectionStore) Update(ctx context.Context, c connections.Connection) (connections.Connection, error) {
-	return cs.put(ctx, "update", c, func(revision int64, exists bool) error {
-		switch {
-		case !exists:
-			return &connections.NotFoundError{Name: c.Name}
-		case c.Revision != 0 && c.Revision != revision:
-			return fmt.Errorf("update connection %q: %w: it has revision %d, not %d", c.Name, connections.ErrConflict, revision, c.Revision)
-		}
-		return nil
+	return cs.put(ctx, "update", c, func(_ *sql.Tx, _, revision int64, exists bool) error {
+		return updatable(c, revision, exists)
 	})
 }
 
-// put stores the next revision if allow has nothing against it.
-func (cs connectionStore) put(ctx context.Context, verb string, c connections.Connection, allow func(revision int64, exists bool) error) (connections.Connection, error) {
+// updatable tells what is against replacing the newest revision by c.
+func updatable(c connections.Connection, revision int64, exists bool) error {
+	switch {
+	case !exists:
+		return &connections.NotFoundError{Name: c.Name}
+	case c.Revision != 0 && c.Revision != revision:
+		return fmt.Errorf("update connection %q: %w: it has revision %d, not %d", c.Name, connections.ErrConflict, revision, c.Revision)
+	}
+	return nil
+}
+
+// put stores the next revision if allow has nothing against it, which gets the row
+// and the newest revision there ever was.
+func (cs connectionStore) put(ctx context.Context, verb string, c connections.Connection, allow func(tx *sql.Tx, id, revision int64, exists bool) error) (connections.Connection, error) {
 	c, text, err := prepare(c)
 	if err != nil {
 		return connections.Connection{}, err
 	}
 	err = cs.s.write(ctx, fmt.Sprintf("%s connection %q", verb, c.Name), func(tx *sql.Tx, keys *keys) error {
-		_, revision, exists, err := findConnection(ctx, tx, c.Owner, c.Name)
+		id, revision, exists, err := findConnection(ctx, tx, c.Owner, c.Name)
 		if err != nil {
 			return err
 		}
-		if err := allow(revision, exists); err != nil {
+		if err := allow(tx, id, revision, exists); err != nil {
 			return err
 		}
 		c.Revision, c.Changed = revision+1, cs.s.now().UTC().Truncate(time.Millisecond)
@@ -99,7 +106,6 @@ func (cs connectionStore) put(ctx context.Context, verb string, c connections.Co
 		if err != nil {
 			return err
 		}
-		var id int64
 		if err := tx.QueryRowContext(ctx, upsertConnection, c.Owner, c.Name, c.Revision).Scan(&id); err != nil {
 			return err
 		}
@@ -168,8 +174,10 @@ func (cs connectionStore) Delete(ctx context.Context, owner, name string) error 
 		if !exists {
 			return &connections.NotFoundError{Name: name}
 		}
-		if _, err := tx.ExecContext(ctx, deleteRevisions, id); err != nil {
-			return err
+		for _, statement := range []string{deleteRevisions, deleteShares} {
+			if _, err := tx.ExecContext(ctx, statement, id); err != nil {
+				return err
+			}
 		}
 		_, err = tx.ExecContext(ctx, markDeleted, id)
 		return err

@@ -74,7 +74,7 @@ func (s *Store) reencrypt(ctx context.Context, tx *sql.Tx, old *keys, master *wr
 	if err != nil {
 		return err
 	}
-	for _, t := range []sealedTable{revisionTable(), documentTable(), journalKeyTable()} {
+	for _, t := range sealedTables() {
 		if err := t.reencrypt(ctx, tx, old, next); err != nil {
 			return err
 		}
@@ -116,6 +116,14 @@ type sealedTable struct {
 	read   string // gives the body of a row id, and then the parts of its place
 	parts  int    // how many these are
 	update string // takes the body and the row id
+}
+
+// sealedTables gives all tables with ciphertexts under the data key.
+func sealedTables() []sealedTable {
+	return []sealedTable{
+		revisionTable(), documentTable(), journalKeyTable(),
+		userTable(), tokenTable(), shareTable(), scheduleTable(), webhookTable(),
+	}
 }
 
 // row gives a ciphertext and its place.

@@ -173,6 +173,11 @@ func (e *Executions) apply(s *session, batch []*commit) error {
 				return err
 			}
 		}
+		if c.also != nil {
+			if err := c.also(s); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
