@@ -14,11 +14,12 @@ import (
 // Decode turns merged inputs into the typed inputs that a driver works with, and
 // tells everything that is wrong with them at once: missing, unknown and
 // conflicting inputs, wrong types, texts outside of an enum. No problem holds a
-// value. An input whose value is nil counts as absent.
+// value. An input whose value is nil counts as absent. The Inputs keep given, which
+// must not change any more.
 //
 // If there are problems, the Inputs hold those inputs only that are not at fault.
 func (o Object) Decode(given map[string]Input) (Inputs, []Problem) {
-	in := Inputs{object: o, values: make(map[string]any, len(o.Fields))}
+	in := Inputs{object: o, values: make(map[string]any, len(o.Fields)), given: given}
 	var problems []Problem
 	known := 0
 	for i := range o.Fields {

@@ -214,3 +214,16 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+func TestGiven(t *testing.T) {
+	t.Parallel()
+	in, problems := object().Decode(map[string]schema.Input{"host": fromFlow("db"), "port": fromFlow(int64(1521)), "mode": fromFlow(nil)})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	for name, want := range map[string]bool{"host": true, "port": true, "mode": false, "timeout": false, "user": false} {
+		if in.Given(name) != want {
+			t.Errorf("%s: given is %v", name, !want)
+		}
+	}
+}

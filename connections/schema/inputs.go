@@ -14,6 +14,7 @@ import (
 type Inputs struct {
 	object Object
 	values map[string]any // by name; Go types as Type says, secret.Value if sensitive
+	given  map[string]Input
 }
 
 // Format shows no inputs: some hold secrets in plain, because their driver asked
@@ -22,6 +23,12 @@ func (in Inputs) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "schema.
 
 // Has tells whether the input was given or has a default.
 func (in Inputs) Has(name string) bool { _, ok := in.values[name]; return ok }
+
+// Given tells whether the input was given, so that it is not its default.
+func (in Inputs) Given(name string) bool {
+	input, ok := in.given[name]
+	return ok && !IsNull(input.Value)
+}
 
 // String gives a String input, "" if absent.
 func (in Inputs) String(name string) string { return get[string](in, name) }

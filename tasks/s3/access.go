@@ -1,19 +1,27 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/weir-engine/weir/connections/secret"
 	"github.com/weir-engine/weir/tasks"
@@ -106,6 +114,20 @@ func (s *session) connect(ctx context.Context) error {
 		}
 	}
 	s.aws = cfg
+	return s.takeEndpoint()
+}
+
+// takeEndpoint takes over the endpoint that the profile or the environment has,
+// unless the inputs have one.
+func (s *session) takeEndpoint() error {
+	found := s3.NewFromConfig(s.aws).Options().BaseEndpoint
+	if s.endpoint != nil || found == nil {
+		return nil
+	}
+	var err error
+	if s.endpoint, err = url.Parse(*found); err != nil {
+		return &tasks.Error{Kind: tasks.Invalid, Message: "the endpoint_url of the AWS command line's configuration is no URL", Err: err}
+	}
 	return nil
 }
 
@@ -113,17 +135,14 @@ func (s *session) connect(ctx context.Context) error {
 // what the machine has.
 func (s *session) base(ctx context.Context) (aws.Config, error) {
 	client := &http.Client{Transport: s.transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	region := s.in.String("region")
+	region := cmp.Or(s.in.String("region"), defaultRegion)
 	if !s.asks() {
-		if region == "" {
-			region = defaultRegion
-		}
 		given := credentials.NewStaticCredentialsProvider(s.in.Secret("access_key_id").Reveal(),
 			s.in.Secret("secret_access_key").Reveal(), s.in.Secret("session_token").Reveal())
 		return aws.Config{Region: region, HTTPClient: client, Credentials: given}, nil
 	}
-	options := []func(*config.LoadOptions) error{config.WithHTTPClient(s.finder())}
-	if region != "" {
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(s.finder()), config.WithLogger(logging.Nop{})}
+	if s.in.Given("region") && s.in.String("region") != "" { // else the machine may say another than the default
 		options = append(options, config.WithRegion(region))
 	}
 	if profile := s.profile(); profile != "" {
@@ -141,9 +160,7 @@ func (s *session) base(ctx context.Context) (aws.Config, error) {
 	}
 	s.trust(cfg.HTTPClient)
 	cfg.HTTPClient = client
-	if cfg.Region == "" {
-		cfg.Region = defaultRegion
-	}
+	cfg.Region = cmp.Or(cfg.Region, region)
 	return cfg, nil
 }
 
@@ -191,10 +208,17 @@ func (s *session) profile() string {
 }
 
 func badSetUp(err error) error {
-	var profile config.SharedConfigProfileNotExistError
-	if errors.As(err, &profile) {
+	var (
+		profile config.SharedConfigProfileNotExistError
+		code    config.AssumeRoleTokenProviderNotSetError
+	)
+	switch {
+	case errors.As(err, &profile):
 		return &tasks.Error{Kind: tasks.NotFound, Input: "profile", Message: "the AWS command line has no profile " + profile.Profile, Err: err,
 			Hint: "`aws configure list-profiles` tells which there are"}
+	case errors.As(err, &code):
+		return &tasks.Error{Kind: tasks.Invalid, Input: "profile", Message: "the profile wants a code of a person's device (mfa_serial)", Err: err,
+			Hint: "take a profile without one: nobody is there to type it"}
 	}
 	return &tasks.Error{Kind: tasks.Invalid, Message: "read the AWS command line's configuration: " + oneLine(err.Error()), Err: err}
 }
@@ -241,17 +265,65 @@ func (m masked) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, errNoCredentials()
 	}
 	found, err := m.next.Retrieve(ctx)
-	if err == nil {
-		for _, text := range []string{found.AccessKeyID, found.SecretAccessKey, found.SessionToken} {
-			if text != "" {
-				m.s.mask(secret.New(text))
-			}
+	if err != nil {
+		return found, &credentialsError{err}
+	}
+	for _, text := range []string{found.AccessKeyID, found.SecretAccessKey, found.SessionToken} {
+		if text != "" {
+			m.s.mask(secret.New(text))
 		}
 	}
-	return found, err
+	return found, nil
 }
+
+// credentialsError is a failure to get credentials, so that nothing was asked of the
+// service yet.
+type credentialsError struct{ err error }
+
+func (e *credentialsError) Error() string { return e.err.Error() }
+func (e *credentialsError) Unwrap() error { return e.err }
 
 func errNoCredentials() *tasks.Error {
 	return &tasks.Error{Kind: tasks.Denied, Message: "no credentials were found",
 		Hint: "`aws configure` sets them up for the AWS command line; or give `access_key_id` and `secret_access_key`"}
+}
+
+// ofCredentials knows the ways in which what the machine has gives no credentials;
+// nil if a service was asked that speaks for itself.
+func ofCredentials(err error) *tasks.Error {
+	var (
+		failed  *credentialsError
+		session *ssocreds.InvalidTokenError
+		program *processcreds.ProviderError
+		exit    *exec.ExitError
+		lost    *net.OpError
+		op      *smithy.OperationError
+	)
+	const (
+		singleSignOn = "SSO" // "SSO" and "SSO OIDC"
+		signIn       = "`aws sso login` signs in again"
+	)
+	switch {
+	case !errors.As(err, &failed):
+		return nil
+	case errors.As(err, &op) && op.Service() == "ec2imds":
+		return errNoCredentials() // the machine itself is asked last
+	case errors.As(err, &lost): // on the way to who gives credentials
+		return nil
+	case errors.As(err, &session), strings.Contains(err.Error(), "SSO token"): // ssocreds has no type for most
+		return &tasks.Error{Kind: tasks.Denied, Input: "profile", Message: "the profile is not signed in to AWS SSO, or not any more", Hint: signIn}
+	case errors.As(err, &program): // whose text may hold the credentials
+		reason := "what it prints is not what it should"
+		if errors.As(err, &exit) {
+			reason = exit.String()
+		}
+		return &tasks.Error{Kind: tasks.Denied, Input: "profile", Message: "the profile's credential_process gives no credentials: " + reason,
+			Hint: "run it by hand to see what it says"}
+	case !errors.As(err, &op):
+	case strings.HasPrefix(op.Service(), singleSignOn) && statusOf(err) == http.StatusUnauthorized:
+		return &tasks.Error{Kind: tasks.Denied, Input: "profile", Message: "AWS SSO does not take the profile's session any more", Hint: signIn}
+	case strings.HasPrefix(op.Service(), singleSignOn), op.Service() == sts.ServiceID:
+		return nil
+	}
+	return errNoCredentials()
 }

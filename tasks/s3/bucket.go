@@ -29,7 +29,7 @@ func sortVersions(all []version) {
 func (s *session) createBucket(ctx context.Context) (map[string]any, error) {
 	at := place{bucket: s.in.String("bucket")}
 	in := &s3.CreateBucketInput{Bucket: aws.String(at.bucket)}
-	if region := s.aws.Region; region != defaultRegion && (s.endpoint == nil || awsDomain(s.endpoint.Hostname()) != "") {
+	if region := s.aws.Region; region != defaultRegion && s.onAWS() {
 		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(region)}
 	}
 	created := true

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 )
 
 // place names a bucket, an object or a version of one.
@@ -44,11 +45,12 @@ type request[In, Out any] func(*s3.Client, context.Context, *In, ...func(*s3.Opt
 // ask makes one request where the bucket is. A bucket of AWS in another region is
 // looked for there, once.
 func ask[In, Out any](ctx context.Context, s *session, at place, op request[In, Out], in *In) (*Out, error) {
-	out, err := op(s.client(at.bucket), ctx, in)
+	client := s.client(at.bucket)
+	out, err := op(client, ctx, in)
 	if err == nil || statusOf(err) != 0 {
 		s.reached.Store(true)
 	}
-	if err != nil && s.follow(at.bucket, err) {
+	if err != nil && s.follow(ctx, client, at.bucket, err) {
 		rewind(in)
 		out, err = op(s.client(at.bucket), ctx, in)
 	}
@@ -86,7 +88,6 @@ func (s *session) client(bucket string) *s3.Client {
 func (s *session) newClient(region string, moved bool) *s3.Client {
 	return s3.NewFromConfig(s.aws, func(o *s3.Options) {
 		o.Region = region
-		custom := s.endpoint != nil || o.BaseEndpoint != nil
 		if s.endpoint != nil {
 			o.BaseEndpoint = aws.String(s.endpoint.String())
 			o.UsePathStyle = true
@@ -97,7 +98,7 @@ func (s *session) newClient(region string, moved bool) *s3.Client {
 		if s.in.Has("path_style") {
 			o.UsePathStyle = s.in.Bool("path_style")
 		}
-		if s.required(custom) {
+		if !s.summed() {
 			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		} else {
@@ -116,6 +117,9 @@ func (s *session) newRetryer() aws.Retryer {
 	const tries = 5
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = tries
+		if s.config.longestPause > 0 {
+			o.MaxBackoff = s.config.longestPause
+		}
 		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
 			var op *net.OpError
 			if ofTLS(err) != nil || !s.reached.Load() && errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") {
@@ -126,19 +130,20 @@ func (s *session) newRetryer() aws.Retryer {
 	})
 }
 
-// required tells whether checksums are left out where the protocol does without.
-func (s *session) required(custom bool) bool {
+// summed tells whether contents are sent and checked with checksums where the
+// protocol does without.
+func (s *session) summed() bool {
 	switch s.in.String("checksums") {
 	case checksumsAlways:
-		return false
-	case checksumsRequired:
 		return true
+	case checksumsRequired:
+		return false
 	}
-	return custom && (s.endpoint == nil || awsDomain(s.endpoint.Hostname()) == "")
+	return s.onAWS()
 }
 
-// summed tells whether contents are sent with checksums.
-func (s *session) summed() bool { return !s.required(s.endpoint != nil || s.aws.BaseEndpoint != nil) }
+// onAWS tells whether the service is AWS itself.
+func (s *session) onAWS() bool { return s.endpoint == nil || awsDomain(s.endpoint.Hostname()) != "" }
 
 // awsDomain gives the domain of AWS that a host is in, "" if in none.
 func awsDomain(host string) string {
@@ -152,28 +157,55 @@ func awsDomain(host string) string {
 
 // follow remembers the region that AWS says a bucket is in, and tells whether that
 // is news.
-func (s *session) follow(bucket string, err error) bool {
-	if bucket == "" || s.endpoint != nil && awsDomain(s.endpoint.Hostname()) == "" {
+func (s *session) follow(ctx context.Context, client *s3.Client, bucket string, err error) bool {
+	if bucket == "" || !s.onAWS() {
 		return false
 	}
-	var answer *awshttp.ResponseError
-	if !errors.As(err, &answer) || answer.Response == nil {
-		return false
-	}
-	region := answer.Response.Header.Get("X-Amz-Bucket-Region")
-	switch answer.HTTPStatusCode() {
+	switch statusOf(err) {
 	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusBadRequest, http.StatusForbidden:
 	default:
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now, known := s.regions[bucket]
-	if region == "" || known || region == now || region == s.aws.Region || !isRegion(region) {
+	region := regionIn(err)
+	if region == "" && (isRedirect(err) || codeOf(err) == "AuthorizationHeaderMalformed") {
+		// The answer to this request has it always, whether it goes well or not.
+		out, err := client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket})
+		if region = regionIn(err); err == nil {
+			region = aws.ToString(out.BucketRegion)
+		}
+	}
+	if region == "" || region == client.Options().Region || !isRegion(region) {
 		return false
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.regions[bucket] = region
 	return true
+}
+
+func isRedirect(err error) bool {
+	status := statusOf(err)
+	return status == http.StatusMovedPermanently || status == http.StatusTemporaryRedirect
+}
+
+// regionIn is the region that an answer says the bucket is in, "" if it does not.
+func regionIn(err error) string {
+	var (
+		answer *awshttp.ResponseError
+		api    smithy.APIError
+	)
+	if errors.As(err, &answer) && answer.Response != nil {
+		if region := answer.Response.Header.Get("X-Amz-Bucket-Region"); region != "" {
+			return region
+		}
+	}
+	if errors.As(err, &api) {
+		// "the region 'us-east-1' is wrong; expecting 'eu-west-1'"
+		_, region, _ := strings.Cut(api.ErrorMessage(), "expecting '")
+		region, _, _ = strings.Cut(region, "'")
+		return region
+	}
+	return ""
 }
 
 // isRegion keeps what an answer says from becoming another host.

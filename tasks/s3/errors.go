@@ -52,17 +52,11 @@ func (s *session) classify(ctx context.Context, err error) *tasks.Error {
 	default:
 		return &tasks.Error{Kind: tasks.Timeout, Message: "it was ended before it was done", Err: err}
 	}
-	for _, f := range []func(error) *tasks.Error{ofTLS, s.ofNetwork, s.ofCode, s.ofAnswer, ofMachine} {
+	for _, f := range []func(error) *tasks.Error{ofTLS, ofCredentials, s.ofNetwork, s.ofCode, s.ofAnswer, ofMachine} {
 		if e := f(err); e != nil {
 			e.Err = err
 			return e
 		}
-	}
-	var credentials *smithy.OperationError
-	if errors.As(err, &credentials) && strings.Contains(err.Error(), "failed to refresh cached credentials") || s.aws.HTTPClient == nil {
-		e := errNoCredentials()
-		e.Err = err
-		return e
 	}
 	return &tasks.Error{Kind: tasks.Permanent, Message: oneLine(err.Error()), Err: err}
 }
@@ -165,11 +159,20 @@ func codeOf(err error) string {
 	return ""
 }
 
-// isForeign knows an answer 404 of what is no S3 service: it names nothing that is
-// missing, which S3 leaves out for HEAD alone.
+// isForeign knows answers 404 and 405 of what is no S3 service: they name nothing that
+// is missing, which S3 leaves out for HEAD alone, or forbid what is not about an object.
 func isForeign(err error) bool {
 	var op *smithy.OperationError
-	return codeOf(err) == "NotFound" && errors.As(err, &op) && !strings.HasPrefix(op.Operation(), "Head")
+	if !errors.As(err, &op) {
+		return false
+	}
+	switch codeOf(err) {
+	case "NotFound":
+		return !strings.HasPrefix(op.Operation(), "Head")
+	case "MethodNotAllowed":
+		return op.Operation() != "HeadObject" && op.Operation() != "GetObject"
+	}
+	return false
 }
 
 // answer is one way to see an error of the service.
@@ -205,6 +208,9 @@ func (s *session) complete(e *tasks.Error, code string, err error) {
 		if detail := api.ErrorMessage(); strings.Contains(detail, "not authorized to perform") {
 			e.Message += ": " + oneLine(detail)
 		}
+		if owner := s.owner(); owner != nil {
+			e.Input, e.Hint = "expected_bucket_owner", e.Hint+"; or see whether the bucket belongs to account "+oneLine(*owner)
+		}
 	case "RequestTimeTooSkewed":
 		var answer *awshttp.ResponseError
 		if errors.As(err, &answer) && answer.Response != nil {
@@ -221,7 +227,7 @@ func (s *session) complete(e *tasks.Error, code string, err error) {
 // refused is when the credentials are no good, or may not.
 func refused() map[string]answer {
 	const check = "check `access_key_id` and `secret_access_key`"
-	denied := answer{kind: tasks.Denied, message: "access is denied", hint: "allow it in the user's or role's policy or in the bucket's, and see that `expected_bucket_owner` is right if it is given"}
+	denied := answer{kind: tasks.Denied, message: "access is denied", hint: "allow it in the user's or role's policy or in the bucket's"}
 	ended := answer{kind: tasks.Denied, auth: true, message: "the temporary credentials have ended or are not valid", hint: "get new ones, with their `session_token`", input: "session_token"}
 	return map[string]answer{
 		"AccessDenied": denied, "Forbidden": denied, "AllAccessDisabled": denied, "AccountProblem": denied,
@@ -308,7 +314,7 @@ func actionOf(err error) string {
 		"ListBuckets": "s3:ListAllMyBuckets", "HeadBucket": "s3:ListBucket", "ListObjectsV2": "s3:ListBucket", "ListObjectVersions": "s3:ListBucketVersions",
 		"HeadObject": "s3:GetObject", "CopyObject": "s3:GetObject or s3:PutObject", "UploadPartCopy": "s3:GetObject or s3:PutObject",
 		"CreateMultipartUpload": "s3:PutObject", "UploadPart": "s3:PutObject", "CompleteMultipartUpload": "s3:PutObject",
-		"DeleteObjects": "s3:DeleteObject", "PutBucketVersioning": "s3:PutBucketVersioning",
+		"DeleteObjects": "s3:DeleteObject", "ListMultipartUploads": "s3:ListBucketMultipartUploads",
 	}
 	name, known := names[action]
 	if !known {

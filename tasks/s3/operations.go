@@ -41,6 +41,9 @@ func operations() []tasks.Operation {
 			Doc: "Creates a bucket in the region. One that is there already and is yours is left as it is."},
 		{Name: cmdDeleteBucket, Inputs: []string{"bucket"}, Required: []string{"bucket"}, Output: bucketOutput("deleted"),
 			Doc: "Deletes an empty bucket."},
+		{Name: cmdAbortUploads, Idempotent: true, Inputs: []string{"bucket", "prefix", "older_than", "dry_run", "limit"}, Required: []string{"bucket"}, Output: abortOutput(),
+			Doc: "Ends uploads in parts that were begun and never completed, whoever began them: their parts are seen in no list and cost as much as objects. " +
+				"weir ends its own; what is left is that of an upload whose files directory was lost with it."},
 	}
 }
 
@@ -111,6 +114,14 @@ func deleteOutput() []tasks.OutputField {
 		{Name: "count", Type: schema.Int, Doc: "How many were deleted, or would be."},
 		{Name: "keys", Type: schema.List, Doc: "With dry_run, the keys that would be deleted, as many as limit allows."},
 		{Name: "dry_run", Type: schema.Bool, Doc: "Whether nothing was deleted."},
+	}
+}
+
+func abortOutput() []tasks.OutputField {
+	return []tasks.OutputField{
+		{Name: "count", Type: schema.Int, Doc: "How many were ended, or would be."},
+		{Name: "uploads", Type: schema.List, Doc: "With dry_run, each upload's `key`, `upload_id` and when it was `begun`, as many as limit allows."},
+		{Name: "dry_run", Type: schema.Bool, Doc: "Whether nothing was ended."},
 	}
 }
 

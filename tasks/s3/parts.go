@@ -230,27 +230,8 @@ func (u *partsUpload) abort(ctx context.Context, id string) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 	defer cancel()
-	// A part that was on its way may arrive after the end, and stay: S3 wants to be
-	// told until there is nothing left.
-	const times, pause = 10, 50 * time.Millisecond
-	tick := time.NewTicker(pause)
-	defer tick.Stop()
-	for range times {
-		_, err := ask(ctx, u.session, u.at, (*s3.Client).AbortMultipartUpload, &s3.AbortMultipartUploadInput{
-			Bucket: &u.at.bucket, Key: &u.at.key, UploadId: &id, ExpectedBucketOwner: u.session.owner(),
-		})
-		if codeOf(err) == "NoSuchUpload" {
-			return
-		}
-		if err != nil {
-			u.session.env.Warn("an upload that failed could not be cleaned up, and takes room in the bucket until its rules remove it: " +
-				u.session.secrets.String(u.session.explain(ctx, err).Message))
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
+	if err := u.session.abortUpload(ctx, u.at, id); err != nil {
+		u.session.env.Warn("an upload that failed could not be cleaned up, and takes room in the bucket until its rules or abort_uploads remove it: " +
+			u.session.secrets.String(u.session.explain(ctx, err).Message))
 	}
 }

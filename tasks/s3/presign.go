@@ -28,7 +28,7 @@ func (s *session) checkPresign() error {
 
 func (s *session) presign(ctx context.Context) (map[string]any, error) {
 	at, valid := s.target(), s.in.Duration("expires")
-	if s.endpoint == nil {
+	if s.onAWS() {
 		// A signature holds for one region; the answer itself does not matter.
 		_, _ = ask(ctx, s, at, (*s3.Client).HeadBucket, &s3.HeadBucketInput{Bucket: &at.bucket})
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -33,7 +34,8 @@ type Config struct {
 	// AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE say, or those in ~/.aws.
 	ConfigFile, CredentialsFile string
 
-	copyLimit, copyPart int64 // 0: copyAtOnce, copyParts
+	copyLimit, copyPart int64         // 0: copyAtOnce, copyParts
+	longestPause        time.Duration // between two tries of a request; 0: the SDK's
 }
 
 // New gives the driver.
@@ -163,6 +165,8 @@ func (s *session) checkOperation() error {
 		return s.checkUpload()
 	case cmdDelete:
 		return s.checkDelete()
+	case cmdAbortUploads:
+		return s.checkAbortUploads()
 	case cmdCopy, cmdMove:
 		return s.checkCopy()
 	case cmdPresign:
@@ -196,6 +200,7 @@ func (s *session) Do(ctx context.Context) (tasks.Result, error) {
 		cmdSync:         s.sync,
 		cmdCreateBucket: s.createBucket,
 		cmdDeleteBucket: s.deleteBucket,
+		cmdAbortUploads: s.abortUploads,
 	}[s.op]
 	err := s.connect(ctx)
 	var out map[string]any

@@ -65,8 +65,8 @@ func mustIn(t testing.TB, e *taskstest.Execution, d tasks.Driver, in inputs) map
 	return out
 }
 
-// driver is the driver as it is used.
-func driver() tasks.Driver { return s3.New(s3.Config{}) }
+// driver is the driver as it is used, but for pauses before a request is tried again.
+func driver() tasks.Driver { return s3.New(s3.Impatient(s3.Config{})) }
 
 // put uploads a text.
 func put(t testing.TB, in inputs, key, text string) map[string]any {

@@ -22,6 +22,7 @@ const (
 	cmdSync         = "sync"
 	cmdCreateBucket = "create_bucket"
 	cmdDeleteBucket = "delete_bucket"
+	cmdAbortUploads = "abort_uploads"
 )
 
 // The ways to find credentials.
@@ -86,7 +87,7 @@ func targetFields() []schema.Field {
 	return []schema.Field{
 		{Name: "command", Type: schema.String, Default: cmdListBuckets, Public: true,
 			Enum: []string{cmdListBuckets, cmdList, cmdMetadata, cmdDownload, cmdUpload, cmdDelete, cmdCopy, cmdMove,
-				cmdPresign, cmdVersions, cmdSync, cmdCreateBucket, cmdDeleteBucket},
+				cmdPresign, cmdVersions, cmdSync, cmdCreateBucket, cmdDeleteBucket, cmdAbortUploads},
 			Doc: "What to do."},
 		{Name: "bucket", Type: schema.String, Public: true, Doc: "The bucket's name.", Examples: []string{"my-bucket"}},
 		{Name: "key", Type: schema.String, Public: true, Doc: "The object's key, exactly.", Examples: []string{"reports/2026/august.csv"}},
@@ -158,6 +159,7 @@ func otherFields() []schema.Field {
 			Doc: "How sync knows what has changed. `size_mtime`: another size, or a newer source. `checksum`: another content, by ETag; every file is read for that."},
 		{Name: "delete", Type: schema.Bool, Default: false, Doc: "Let sync delete what the source has not."},
 		{Name: "versioning", Type: schema.Bool, Default: false, Doc: "Let the new bucket keep versions."},
+		{Name: "older_than", Type: schema.Duration, Default: 24 * time.Hour, Doc: "Leave uploads alone that were begun within this time: they may be under way."},
 	}
 }
 
@@ -167,7 +169,7 @@ func accessFields() []schema.Field {
 		{Name: "secret_access_key", Type: schema.String, Sensitive: true, Doc: "The secret of the access key. Required unless auth_method says otherwise."},
 		{Name: "session_token", Type: schema.String, Sensitive: true, Doc: "The token that belongs to a temporary access key."},
 		{Name: "region", Type: schema.String, Default: defaultRegion, Public: true,
-			Doc:      "The region of the service. On AWS, buckets in other regions are found by themselves. Empty: what the profile or the environment says.",
+			Doc:      "The region of the service. On AWS, buckets in other regions are found by themselves. Not given, or empty: what the profile or the environment says, where auth_method asks them.",
 			Examples: []string{"eu-west-1"}},
 		{Name: "endpoint", Type: schema.String, Public: true, Destination: true,
 			Doc:      "The URL of an S3-compatible service. Empty: AWS.",

@@ -34,7 +34,7 @@ func (s *session) Test(ctx context.Context, report func(tasks.Stage)) error {
 	var e *tasks.Error
 	if err != nil {
 		e = s.explain(ctx, err)
-		if e.Auth || e.Kind != tasks.Denied {
+		if e.Auth || e.Kind != tasks.Denied || codeOf(err) == "RequestTimeTooSkewed" {
 			return fail("authenticate", err)
 		}
 	}
