@@ -1,0 +1,115 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+func executionPath(id string, more string) string {
+	return "/v1/executions/" + url.PathEscape(id) + more
+}
+
+func get[O any](ctx context.Context, c *Client, path string, query url.Values) (out O, err error) {
+	err = c.call(ctx, request{method: http.MethodGet, path: path, query: query}, &out)
+	return out, err
+}
+
+func send[O any](ctx context.Context, c *Client, method, path string, body any) (out O, err error) {
+	err = c.call(ctx, request{method: method, path: path, body: body}, &out)
+	return out, err
+}
+
+// ListExecutions gives a page of executions, the newest first.
+func (c *Client) ListExecutions(ctx context.Context, filter ExecutionFilter) (Executions, error) {
+	query := url.Values{}
+	set := func(name, value string) {
+		if value != "" && value != "0" && value != "false" {
+			query.Set(name, value)
+		}
+	}
+	set("status", filter.Status)
+	set("flow", filter.Flow)
+	set("children", strconv.FormatBool(filter.Children))
+	set("limit", strconv.Itoa(filter.Limit))
+	set("after", filter.After)
+	return get[Executions](ctx, c, "/v1/executions", query)
+}
+
+// Execution gives an execution without its steps.
+func (c *Client) Execution(ctx context.Context, id string) (Execution, error) {
+	return get[Execution](ctx, c, executionPath(id, ""), nil)
+}
+
+// ExecutionTree gives an execution and all below it, itself first.
+func (c *Client) ExecutionTree(ctx context.Context, id string) (Executions, error) {
+	return get[Executions](ctx, c, executionPath(id, "/tree"), nil)
+}
+
+// Timeline gives an execution with its steps.
+func (c *Client) Timeline(ctx context.Context, id string) (Detail, error) {
+	return get[Detail](ctx, c, executionPath(id, "/timeline"), nil)
+}
+
+// Log gives lines of the log of an execution and all below it.
+func (c *Client) Log(ctx context.Context, id string, after int64, limit int) (Log, error) {
+	return get[Log](ctx, c, executionPath(id, "/log"), url.Values{
+		"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(limit)},
+	})
+}
+
+// Start starts a flow.
+func (c *Client) Start(ctx context.Context, start Start) (out Execution, err error) {
+	r := request{method: http.MethodPost, path: "/v1/executions", body: start}
+	if start.Key != "" {
+		r.header = map[string]string{"Idempotency-Key": start.Key}
+	}
+	err = c.call(ctx, r, &out)
+	return out, err
+}
+
+// Order cancels, pauses, resumes or retries an execution.
+func (c *Client) Order(ctx context.Context, id string, order Order) (Ordered, error) {
+	return send[Ordered](ctx, c, http.MethodPost, executionPath(id, "/"+url.PathEscape(order.Verb)), nil)
+}
+
+// Repeat starts a new execution of the text and inputs of another.
+func (c *Client) Repeat(ctx context.Context, id string) (Execution, error) {
+	return send[Execution](ctx, c, http.MethodPost, executionPath(id, "/repeat"), nil)
+}
+
+// Answer answers a question of an execution.
+func (c *Client) Answer(ctx context.Context, id string, answer Answer) (Answered, error) {
+	return send[Answered](ctx, c, http.MethodPost, executionPath(id, "/answer"), answer)
+}
+
+// ApplyFlows stores new versions of flows.
+func (c *Client) ApplyFlows(ctx context.Context, texts []FlowText) (Flows, error) {
+	return send[Flows](ctx, c, http.MethodPut, "/v1/flows", map[string]any{"flows": texts})
+}
+
+// ListFlows gives the newest version of each flow, without texts.
+func (c *Client) ListFlows(ctx context.Context) (Flows, error) {
+	return get[Flows](ctx, c, "/v1/flows", nil)
+}
+
+// Flow gives a version of a flow with its text; 0 is the newest.
+func (c *Client) Flow(ctx context.Context, name string, version int) (Flow, error) {
+	query := url.Values{"name": {name}}
+	if version != 0 {
+		query.Set("version", strconv.Itoa(version))
+	}
+	return get[Flow](ctx, c, "/v1/flow", query)
+}
+
+// FlowVersions gives all versions of a flow, the newest first, without texts.
+func (c *Client) FlowVersions(ctx context.Context, name string) (Flows, error) {
+	return get[Flows](ctx, c, "/v1/flow/versions", url.Values{"name": {name}})
+}
+
+// DeleteFlow deletes a flow and its versions.
+func (c *Client) DeleteFlow(ctx context.Context, name string) (out Deleted, err error) {
+	err = c.call(ctx, request{method: http.MethodDelete, path: "/v1/flow", query: url.Values{"name": {name}}}, &out)
+	return out, err
+}

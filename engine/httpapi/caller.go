@@ -1,0 +1,117 @@
+package httpapi
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
+)
+
+// Caller is who makes a request.
+type Caller struct {
+	User   engine.User
+	Token  engine.Token
+	Remote string // network address
+}
+
+// Admin tells whether the caller may manage users.
+func (c Caller) Admin() bool { return c.User.Role == engine.RoleAdmin }
+
+// Authenticator knows tokens.
+type Authenticator interface {
+	// Authenticate gives the user and the token that a text is of. Its error is of
+	// kind denied, and the same after the same work, whether there is no such token,
+	// it is not good any more, or its user is disabled.
+	Authenticate(ctx context.Context, text, remote string) (engine.User, engine.Token, error)
+}
+
+type callerKey struct{}
+
+// callerOf gives the caller of a request that has been let in.
+func callerOf(ctx context.Context) Caller {
+	caller, _ := ctx.Value(callerKey{}).(Caller)
+	return caller
+}
+
+// open tells whether a path is answered without a token.
+func open(r *http.Request) bool {
+	switch r.URL.Path {
+	case "/healthz", "/readyz", "/openapi.json":
+		return r.Method == http.MethodGet || r.Method == http.MethodHead
+	}
+	return false
+}
+
+// authenticated lets in who has a token, and everybody where the path is open.
+func (s *Server) authenticated(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if open(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		caller, failure := s.authenticate(r)
+		if failure != nil {
+			if failure.Code == api.CodeThrottled {
+				w.Header().Set("Retry-After", "5")
+			} else {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="weir"`)
+			}
+			s.refuse(w, r, failure)
+			return
+		}
+		noted(r).caller = caller.User.Name
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+	})
+}
+
+func (s *Server) authenticate(r *http.Request) (Caller, *api.Error) {
+	remote := remoteHost(r)
+	text := bearer(r)
+	if !s.throttle.allows(remote, text) {
+		s.metrics.refused.Inc()
+		return Caller{}, &api.Error{
+			Status: http.StatusTooManyRequests, Code: api.CodeThrottled, Kind: string(engine.Unavailable),
+			Message: "too many attempts without a valid token", Hint: "wait some seconds",
+		}
+	}
+	denied := &api.Error{
+		Status: http.StatusUnauthorized, Code: api.CodeUnauthenticated, Kind: string(engine.Denied),
+		Message: "no valid token", Hint: "send a token of yours: Authorization: Bearer TOKEN",
+	}
+	if text == "" {
+		return Caller{}, denied // it costs nothing, and tries nothing
+	}
+	user, token, err := s.config.Authenticator.Authenticate(r.Context(), text, remote)
+	if err != nil {
+		failure := s.config.Explain(err)
+		if failure.Kind != string(engine.Denied) {
+			return Caller{}, s.internal(r, "cannot look a token up", failure)
+		}
+		s.metrics.refused.Inc()
+		s.throttle.failed(remote, text)
+		return Caller{}, denied
+	}
+	s.throttle.succeeded(remote, text)
+	return Caller{User: user, Token: token, Remote: remote}, nil
+}
+
+// bearer gives the token of a request; empty if it has none.
+func bearer(r *http.Request) string {
+	scheme, text, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	const most = 512
+	if !ok || !strings.EqualFold(scheme, "Bearer") || len(text) > most {
+		return ""
+	}
+	return strings.TrimSpace(text)
+}
+
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

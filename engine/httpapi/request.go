@@ -1,0 +1,100 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
+)
+
+// note is what is known of a request for its line in the log.
+type note struct {
+	id     string
+	route  string // its pattern, which holds no value
+	caller string
+	status int
+	stream bool // it is a stream of events
+	conn   *http.ResponseController
+}
+
+type noteKey struct{}
+
+func noted(r *http.Request) *note { return notedIn(r.Context()) }
+
+func notedIn(ctx context.Context) *note {
+	if n, ok := ctx.Value(noteKey{}).(*note); ok {
+		return n
+	}
+	return &note{}
+}
+
+// recorder notes the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	note *note
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *recorder) WriteHeader(status int) {
+	if w.note.status == 0 && status >= 200 {
+		w.note.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.note.status == 0 {
+		w.note.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController through.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// identified gives each request an id, which the answer and the log have, and writes
+// the log: the route, never the path's values, the query or the body.
+func (s *Server) identified(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		n := &note{id: strings.ToLower(rand.Text()[:16]), conn: http.NewResponseController(w)}
+		w.Header().Set("X-Request-Id", n.id)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(&recorder{w, n}, r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
+		s.config.Log.Debug("request", "request", n.id, "method", methodName(r), "route", n.route, "status", n.status,
+			"user", n.caller, "remote", remoteHost(r), "took", time.Since(began).Round(time.Microsecond).String())
+	})
+}
+
+// methodName is the method if it is one that exists: what else was sent is not logged.
+func methodName(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
+// limited bounds what a client can make the server read, and how long it can keep it
+// busy with that.
+func (s *Server) limited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > MaxBody {
+			w.Header().Set("Connection", "close")
+			s.refuse(w, r, &api.Error{
+				Status: http.StatusRequestEntityTooLarge, Code: api.CodeTooLarge, Kind: string(engine.Invalid),
+				Message: "the body is too large", Hint: "at most 4 MiB are read",
+			})
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
+		_ = noted(r).conn.SetWriteDeadline(time.Now().Add(s.config.BodyPatience + writePatience))
+		next.ServeHTTP(w, r)
+	})
+}

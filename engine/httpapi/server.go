@@ -1,0 +1,139 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/weir-engine/weir/engine/api"
+)
+
+// Limits of requests.
+const (
+	// MaxBody is how large a body may be, in bytes.
+	MaxBody = 4 << 20
+	// bodyPatience is how long a client may take for its body, and writePatience for
+	// the answer.
+	bodyPatience  = 30 * time.Second
+	writePatience = time.Minute
+	// headerPatience is how long a client may take for the header of a request.
+	headerPatience = 10 * time.Second
+	maxHeader      = 64 << 10
+)
+
+// Config says what a Server works with.
+type Config struct {
+	Version string // of weir, for the OpenAPI document
+	// Authenticator tells whose a token is; required.
+	Authenticator Authenticator
+	// Services gives what a caller can reach; required. It is called for each request.
+	Services func(Caller) Services
+	// Explain turns an error of a service into one to be sent. It gives Kind, Message
+	// and what else it knows. Required.
+	Explain func(error) *api.Error
+	// Hub gives the events of executions; required.
+	Hub *Hub
+	// Ready tells why the engine cannot work, nil if it can; nil means that it can.
+	Ready func(context.Context) error
+	// Measures are shown at /metrics beside what the server counts itself; nil means
+	// that there are none.
+	Measures func(context.Context) []Measure
+	// Log receives a line for each request; nil drops them.
+	Log *slog.Logger
+	// BodyPatience is how long a client may take for a body; zero means 30s.
+	BodyPatience time.Duration
+}
+
+// Server serves the API.
+type Server struct {
+	config   Config
+	api      huma.API
+	mux      *http.ServeMux
+	throttle *throttle
+	metrics  *metrics
+	stopping chan struct{} // closed when streams are to end
+	handler  http.Handler
+}
+
+// New makes a Server.
+func New(config Config) (*Server, error) {
+	switch {
+	case config.Authenticator == nil || config.Services == nil || config.Explain == nil || config.Hub == nil:
+		return nil, errors.New("httpapi: authenticator, services, explain and hub are required")
+	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	if config.BodyPatience == 0 {
+		config.BodyPatience = bodyPatience
+	}
+	s := &Server{
+		config: config, mux: http.NewServeMux(), throttle: newThrottle(), stopping: make(chan struct{}),
+	}
+	s.metrics = newMetrics(config)
+	s.api = humago.New(s.mux, description(config.Version))
+	s.routes()
+	s.handler = s.identified(s.counted(s.guarded(s.limited(s.authenticated(http.HandlerFunc(s.routed))))))
+	return s, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Serve answers requests on the listener until ctx ends. Then streams end, and other
+// requests may come to their end for as long as grace.
+func (s *Server) Serve(ctx context.Context, listener net.Listener, grace time.Duration) error {
+	server := &http.Server{
+		Handler: s, ReadHeaderTimeout: headerPatience, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	close(s.stopping)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	err := server.Shutdown(late)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
+	}
+	if end := <-ended; !errors.Is(end, http.ErrServerClosed) {
+		return end
+	}
+	return err
+}
+
+// description is what the OpenAPI document says of the API as a whole.
+func description(version string) huma.Config {
+	format := huma.Format{
+		Marshal: func(w io.Writer, v any) error {
+			encoder := json.NewEncoder(w)
+			encoder.SetEscapeHTML(false)
+			return encoder.Encode(v)
+		},
+		Unmarshal: json.Unmarshal,
+	}
+	config := huma.DefaultConfig("weir", version)
+	config.Info.Description = "The engine of weir: flows, their executions, and the connections that they use."
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/openapi", "", ""
+	config.Formats = map[string]huma.Format{"application/json": format, "json": format}
+	config.RejectUnknownQueryParameters = true
+	config.CreateHooks = nil // no $schema in bodies
+	config.Transformers = []huma.Transformer{uniform}
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token": {Type: "http", Scheme: "bearer", Description: "A token of a user, made by `weir user token`."},
+	}
+	config.Security = []map[string][]string{{"token": {}}}
+	return config
+}
