@@ -142,7 +142,7 @@ func (b *batch) rejected() error {
 
 // send executes the statement with some rows.
 func (b *batch) send(ctx context.Context, rows [][]any) error {
-	args, err := columnArgs(rows, b.count)
+	args, err := b.columnArgs(rows)
 	if err != nil {
 		return err
 	}
@@ -178,33 +178,99 @@ func (b *batch) send(ctx context.Context, rows [][]any) error {
 }
 
 // columnArgs turns rows into arrays of columns.
-func columnArgs(rows [][]any, before int64) ([]driver.NamedValue, error) {
+func (b *batch) columnArgs(rows [][]any) ([]driver.NamedValue, error) {
 	args := make([]driver.NamedValue, len(rows[0]))
 	for c := range args {
 		column := make([]any, len(rows))
-		numbers, texts := false, false
+		sort := "" // of the values, once one has been seen
 		for r, row := range rows {
-			v, err := plain(row[c])
+			v, err := b.element(row[c])
+			is := sortOf(v)
+			if sort == "" || sort == sortText && is == sortCLOB {
+				sort = is
+			}
+			if err == nil && is != "" && is != sort && (is != sortText || sort != sortCLOB) {
+				err = fmt.Errorf("the column holds %s and %s: make all of them the same", sort, is)
+			}
 			if err != nil {
-				return nil, invalid("rows", fmt.Sprintf("row %d, value %d: %v", before+int64(r)+1, c+1, err), "")
-			}
-			switch v.(type) {
-			case nil:
-			case *goora.Number:
-				numbers = true
-			case string:
-				texts = true
-			default:
-				return nil, invalid("rows", fmt.Sprintf("row %d, value %d: a text of more than %d bytes cannot be sent with others", before+int64(r)+1, c+1, inlineText), "use `execute`")
-			}
-			if numbers && texts {
-				return nil, invalid("rows", fmt.Sprintf("row %d, value %d: the column holds numbers and texts", before+int64(r)+1, c+1), "make them all texts, or all numbers")
+				return nil, invalid("rows", fmt.Sprintf("row %d, value %d: %v", b.count+int64(r)+1, c+1, err), "")
 			}
 			column[r] = v
+		}
+		if sort == sortCLOB {
+			allCLOBs(column)
 		}
 		args[c] = driver.NamedValue{Ordinal: c + 1, Value: column}
 	}
 	return args, nil
+}
+
+// element makes what is sent for a value of a row.
+func (b *batch) element(v any) (any, error) {
+	const (
+		mostText = 4000 // bytes that every VARCHAR2 takes
+		mostRAW  = 2000
+	)
+	arg, o, err := b.argument(v)
+	switch a := arg.(type) {
+	case string:
+		if len(a) > mostText {
+			arg = goora.Clob{String: a, Valid: true}
+		}
+	case []byte:
+		if len(a) > mostRAW {
+			err = fmt.Errorf("a RAW of more than %d bytes: give it the type blob", mostRAW)
+		}
+	}
+	switch {
+	case err != nil:
+	case o != nil:
+		err = errors.New("it is an OUT parameter, and `call` has these")
+	case sortOf(arg) == sortTable:
+		err = errors.New("it is an array, and `call` has these")
+	}
+	return arg, err
+}
+
+// The sorts of values of a column.
+const (
+	sortText  = "texts"
+	sortCLOB  = "CLOBs"
+	sortTable = "arrays"
+)
+
+// sortOf tells what sort of value it is; "" of NULL, which goes with all of them.
+func sortOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return ""
+	case string:
+		return sortText
+	case goora.Clob:
+		return sortCLOB
+	case goora.Blob:
+		return "BLOBs"
+	case *goora.Number:
+		return "numbers"
+	case []byte:
+		return "RAWs"
+	case goora.TimeStamp:
+		return "dates"
+	case goora.TimeStampTZ:
+		return "times with a zone"
+	case goora.Out:
+		return "OUT parameters"
+	}
+	return sortTable
+}
+
+// allCLOBs makes CLOBs of the texts among them.
+func allCLOBs(column []any) {
+	for i, v := range column {
+		if text, ok := v.(string); ok {
+			column[i] = goora.Clob{String: text, Valid: true}
+		}
+	}
 }
 
 // rowErrors gives the errors of the rows of an array bind. go-ora keeps them to

@@ -56,6 +56,9 @@ func (s *session) bind(st statement, params any) (binding, error) {
 			o.name = names[i]
 			b.outs = append(b.outs, *o)
 		}
+		if st.kind != block && sortOf(arg) == sortTable {
+			return binding{}, invalid("params", fmt.Sprintf("params: %s is an array, which only a PL/SQL block takes", names[i]), "use `call`, or `batch` for many rows")
+		}
 		b.args = append(b.args, driver.NamedValue{Ordinal: i + 1, Value: arg})
 	}
 	return b, nil
@@ -117,14 +120,22 @@ func (s *session) argument(v any) (arg any, o *out, err error) {
 		return arg, nil, err
 	}
 	for key := range m {
-		if !slices.Contains([]string{"type", "value", "file", "out", "size"}, key) {
-			return nil, nil, fmt.Errorf("%q is none of type, value, file, out, size", key)
+		if !slices.Contains([]string{"type", "value", "file", "out", "size", "array"}, key) {
+			return nil, nil, fmt.Errorf("%q is none of type, value, file, out, size, array", key)
 		}
 	}
-	if as, ok := m["out"]; ok {
-		return s.outArgument(fmt.Sprint(as), m)
+	as, _ := m["type"].(string)
+	if given, ok := m["out"]; ok {
+		if as = fmt.Sprint(given); m["array"] != nil {
+			return s.outTable(as, m)
+		}
+		return s.outArgument(as, m)
 	}
-	arg, err = s.typed(fmt.Sprint(m["type"]), m)
+	if list, ok := m["value"].([]any); ok {
+		arg, err = s.tableArgument(as, list)
+		return arg, nil, err
+	}
+	arg, err = s.typed(as, m)
 	return arg, nil, err
 }
 
@@ -330,10 +341,7 @@ func (o *out) destination(in any) (any, error) {
 			d.TimeStamp, d.Valid = t, true
 		}
 		o.value = func() (any, error) {
-			if !d.Valid {
-				return nil, nil
-			}
-			return time.Time(d.TimeStamp).Format(localLayout), nil
+			return timeOrNil(time.Time(d.TimeStamp), d.Valid, localLayout), nil
 		}
 		return d, nil
 	case "timestamp_tz":
@@ -342,10 +350,7 @@ func (o *out) destination(in any) (any, error) {
 			d.TimeStampTZ, d.Valid = t, true
 		}
 		o.value = func() (any, error) {
-			if !d.Valid {
-				return nil, nil
-			}
-			return time.Time(d.TimeStampTZ).Format(time.RFC3339Nano), nil
+			return timeOrNil(time.Time(d.TimeStampTZ), d.Valid, time.RFC3339Nano), nil
 		}
 		return d, nil
 	case "raw":
@@ -365,7 +370,7 @@ func (o *out) destination(in any) (any, error) {
 		if b, ok := in.(goora.Blob); ok {
 			*d = b
 		}
-		o.value = func() (any, error) { return bytesOrNil(d.Data, base64.StdEncoding.EncodeToString), nil }
+		o.value = func() (any, error) { return base64OrNil(d.Data), nil }
 		return d, nil
 	case "cursor":
 		o.rows = &goora.RefCursor{}

@@ -217,7 +217,7 @@ func weir(t *testing.T, server *oracle.Server, c clientCase) seen {
 		}
 		inputs["batch"], inputs["rows"], inputs["on_row_error"] = c.SQL, rows, "keep"
 	case "hang":
-		inputs["execute"], inputs["total_timeout"] = c.SQL, "300ms"
+		inputs["execute"], inputs["total_timeout"] = c.SQL, "2s"
 	case "login":
 		inputs["fetchval"], inputs["user"], inputs["password"], inputs["service_name"] = "SELECT 1 FROM DUAL", c.User, c.Password, c.Service
 	}

@@ -55,7 +55,7 @@ func dial(ctx context.Context, config *configurations.ConnectionConfig, settings
 	own.Dialer = dialFunc(func(_ context.Context, network, address string) (net.Conn, error) {
 		socket, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err != nil {
-			return nil, err
+			return nil, lateOr(ctx, err)
 		}
 		return w.use(socket), nil
 	})
@@ -75,6 +75,18 @@ func dial(ctx context.Context, config *configurations.ConnectionConfig, settings
 		return nil, err
 	}
 	return c, nil
+}
+
+// lateOr gives the error of a context whose time is over instead of that of the socket,
+// which looks at the same deadline and may be a moment ahead.
+func lateOr(ctx context.Context, err error) error {
+	var late net.Error
+	deadline, limited := ctx.Deadline()
+	if !limited || !errors.As(err, &late) || !late.Timeout() || time.Now().Before(deadline) {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 // guard runs calls of the client library. When ctx ends they have so much time to

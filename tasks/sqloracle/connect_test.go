@@ -61,7 +61,7 @@ func TestTLS(t *testing.T) {
 		"misnamed":       {there, map[string]any{"ca_cert": thereCA.PEM, "tls_server_name": "db.example.org"}, tasks.Denied, "for another host"},
 		"named, not CA":  {there, map[string]any{"ca_cert": ca.PEM, "tls_server_name": "db.example.com"}, tasks.Denied, "not trusted"},
 		"not verified":   {there, map[string]any{"tls_verify": false}, "", ""},
-		"no TLS there":   {plain, map[string]any{"ca_cert": ca.PEM, "connect_timeout": "100ms"}, tasks.Timeout, "no connection within"},
+		"no TLS there":   {plain, map[string]any{"ca_cert": ca.PEM, "connect_timeout": "1s"}, tasks.Timeout, "no connection within"},
 		"no certificate": {here, map[string]any{"ca_cert": "none"}, tasks.Invalid, "no certificate in PEM"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -49,7 +49,13 @@ const (
 	sqlAbsent = "SELECT *\nFROM weir_no_such_table"
 	sqlSleep  = "BEGIN DBMS_SESSION.SLEEP(3600); END;"
 	sqlDrop   = "DROP TABLE weir_test PURGE"
-	sqlCreate = "CREATE TABLE weir_test (id NUMBER PRIMARY KEY, name VARCHAR2(20), doc CLOB)"
+	sqlCreate = "CREATE TABLE weir_test (id NUMBER PRIMARY KEY, name VARCHAR2(20), doc CLOB, amount NUMBER(20, 2), hired DATE, seen TIMESTAMP WITH TIME ZONE, photo RAW(20))"
+	sqlTyped  = "INSERT INTO weir_test (id, amount, hired, seen, photo) VALUES (:id, :amount, :hired, :seen, :photo)"
+	sqlTypeds = "SELECT id, amount, hired, seen, photo FROM weir_test WHERE id > 10 ORDER BY id"
+	sqlReturn = "INSERT INTO weir_test (id, name) VALUES (:id, 'x') RETURNING id * 2 INTO :twice"
+	sqlTables = "DECLARE PROCEDURE copy(a IN DBMS_SQL.NUMBER_TABLE, b OUT DBMS_SQL.NUMBER_TABLE, c IN DBMS_SQL.VARCHAR2_TABLE, d OUT DBMS_SQL.VARCHAR2_TABLE) IS " +
+		"BEGIN b := a; d := c; END; BEGIN copy(:a, :b, :c, :d); END;"
+	sqlFormat = "SELECT TO_CHAR(DATE '2026-01-02') FROM DUAL"
 	sqlInsert = "INSERT INTO weir_test (id, name) VALUES (:id, :name)"
 	sqlDoc    = "UPDATE weir_test SET doc = :doc WHERE id = 1"
 	sqlAll    = "SELECT id, name, doc FROM weir_test ORDER BY id"
@@ -66,7 +72,12 @@ func databaseScript() []oracle.Case {
 		Columns: []oracle.Column{{Name: "ID", Type: oracle.Number}, {Name: "NAME", Type: oracle.Varchar2}, {Name: "DOC", Type: oracle.Clob}},
 		Rows:    [][]any{{1, "Ada", strings.Repeat("ä", 50_000)}, {2, nil, nil}},
 	})
-	insert := oracle.Case{Match: "^INSERT", Func: func(c oracle.Call) oracle.Result {
+	typeds := exactly(sqlTypeds, oracle.Result{
+		Columns: []oracle.Column{{Name: "ID", Type: oracle.Number}, {Name: "AMOUNT", Type: oracle.Number, Precision: 20, Scale: 2}, {Name: "HIRED", Type: oracle.Date},
+			{Name: "SEEN", Type: oracle.TimestampTZ}, {Name: "PHOTO", Type: oracle.Raw, Size: 20}},
+		Rows: [][]any{{11, nil, nil, nil, nil}, {12, "123456789012345678.25", when, when.In(time.FixedZone("", 2*3600)), []byte{0, 0xFF}}},
+	})
+	insert := oracle.Case{Match: "^INSERT INTO weir_test \\(id, name", Func: func(c oracle.Call) oracle.Result {
 		r := oracle.Result{Affected: len(c.Binds)}
 		if len(c.Binds) > 2 {
 			r = oracle.Result{Affected: 2, RowErrs: map[int]oracle.Error{1: {Code: 1, Text: "unique constraint violated"}}}
@@ -90,7 +101,11 @@ func databaseScript() []oracle.Case {
 		exactly(sqlAbsent, oracle.Result{Err: &oracle.Error{Code: 942, Text: "table or view does not exist", Pos: 14}, Markers: true}),
 		exactly(sqlSleep, oracle.Result{Hang: true}),
 		exactly(sqlDrop, oracle.Result{}), exactly(sqlCreate, oracle.Result{}), exactly(sqlDoc, oracle.Result{Affected: 1}),
-		insert, rows,
+		insert, rows, typeds,
+		exactly(sqlTyped, oracle.Result{Affected: 2}),
+		exactly("BEGIN "+sqlReturn+"; END;", oracle.Result{Out: map[int]any{1: "44"}}),
+		exactly(sqlTables, oracle.Result{Out: map[int]any{1: []any{"1.5", "-2"}, 3: []any{"a", "ä"}}}),
+		exactly(sqlFormat, oracle.Result{Columns: []oracle.Column{{Name: "T", Type: oracle.Varchar2}}, Rows: [][]any{{"2026/01/02"}}}),
 		{Match: "^SELECT 1/0", Result: oracle.Result{Err: &oracle.Error{Code: 1476, Text: "divisor is equal to zero"}, Markers: true}},
 		{Match: "^DELETE", Result: oracle.Result{Affected: 2}},
 		{Match: "^SELECT COUNT", Result: oracle.Result{Columns: ids, Rows: [][]any{{2}}}},
@@ -146,6 +161,12 @@ func TestDatabase(t *testing.T) {
 			t.Errorf("got %v", rows)
 		}
 	})
+	t.Run("tables of PL/SQL", func(t *testing.T) { databaseTables(t, with) })
+	t.Run("session parameters", func(t *testing.T) {
+		if got := must(t, with(map[string]any{"fetchval": sqlFormat, "session": map[string]any{"NLS_DATE_FORMAT": "YYYY/MM/DD"}}))["result"]; got != "2026/01/02" {
+			t.Errorf("got %v", got)
+		}
+	})
 	t.Run("a table", func(t *testing.T) {
 		_, _ = run(t, with(map[string]any{"execute": sqlDrop}))
 		must(t, with(map[string]any{"execute": sqlCreate}))
@@ -165,8 +186,40 @@ func TestDatabase(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%.300s", diff)
 		}
+		databaseTypes(t, with)
 	})
 	t.Run("the suite", func(t *testing.T) { databaseSuite(t, with) })
+}
+
+// databaseTables hands tables of PL/SQL to and fro.
+func databaseTables(t *testing.T, with func(map[string]any) map[string]any) {
+	t.Helper()
+	numbers, texts := []any{json.Number("1.5"), json.Number("-2")}, []any{"a", "ä"}
+	got := must(t, with(map[string]any{"call": sqlTables, "params": map[string]any{
+		"a": typed("number", numbers), "b": map[string]any{"out": "number", "array": 5}, "c": typed("string", texts), "d": map[string]any{"out": "string", "array": 5}}}))["result"]
+	if diff := cmp.Diff(map[string]any{"b": numbers, "d": texts}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// databaseTypes puts values of all types into the table and takes them back.
+func databaseTypes(t *testing.T, with func(map[string]any) map[string]any) {
+	t.Helper()
+	must(t, with(map[string]any{"batch": sqlTyped, "rows": []any{
+		[]any{11, nil, nil, nil, nil},
+		[]any{12, json.Number("123456789012345678.25"), typed("date", "2026-01-02T03:04:05"), typed("timestamp_tz", "2026-01-02T05:04:05.000678+02:00"), typed("raw", "00FF")},
+	}}))
+	want := []any{
+		map[string]any{"ID": json.Number("11"), "AMOUNT": nil, "HIRED": nil, "SEEN": nil, "PHOTO": nil},
+		map[string]any{"ID": json.Number("12"), "AMOUNT": json.Number("123456789012345678.25"), "HIRED": "2026-01-02T03:04:05", "SEEN": "2026-01-02T05:04:05.000678+02:00", "PHOTO": "00FF"},
+	}
+	if diff := cmp.Diff(want, must(t, with(map[string]any{"fetch": sqlTypeds}))["result"]); diff != "" {
+		t.Errorf("typed values (-want +got):\n%s", diff)
+	}
+	got := must(t, with(map[string]any{"call": sqlReturn, "params": map[string]any{"id": 22, "twice": map[string]any{"out": "number"}}}))["result"]
+	if diff := cmp.Diff(map[string]any{"twice": json.Number("44")}, got); diff != "" {
+		t.Errorf("returning (-want +got):\n%s", diff)
+	}
 }
 
 func databaseSuite(t *testing.T, with func(map[string]any) map[string]any) {
@@ -185,7 +238,7 @@ func databaseSuite(t *testing.T, with func(map[string]any) map[string]any) {
 			"wrong password":  {Inputs: with(map[string]any{"password": taskstest.Canary, "fetch": sqlLevels}), Kind: tasks.Denied, Auth: true},
 			"unknown service": {Inputs: with(map[string]any{"service_name": "weir_no_such_service", "fetch": sqlLevels}), Kind: tasks.NotFound},
 			"nobody listens":  {Inputs: with(map[string]any{"host": "127.0.0.1:1", "fetch": sqlLevels}), Kind: tasks.Unavailable},
-			"too late":        {Inputs: with(map[string]any{"execute": sqlSleep, "total_timeout": "100ms"}), Kind: tasks.Timeout},
+			"too late":        {Inputs: with(map[string]any{"execute": sqlSleep, "total_timeout": "2s"}), Kind: tasks.Timeout},
 		},
 		Hanging: map[string]map[string]any{"sleep": with(map[string]any{"execute": sqlSleep})},
 	})

@@ -22,3 +22,9 @@ func Number(text string) (string, error) {
 	}
 	return n.String()
 }
+
+// ReadWallet opens a wallet and tells what is wrong with it.
+func ReadWallet(text, password string) error {
+	_, err := readWallet(text, password)
+	return err
+}

@@ -36,7 +36,7 @@ func (s *session) plan() (work, error) {
 	}
 	if s.op == opExecute {
 		if len(b.outs) > 0 {
-			return nil, invalid("params", "execute gives no OUT parameters back", "use `call` for PL/SQL")
+			return nil, invalid("params", "execute gives no OUT parameters back", "use `call`, for RETURNING ... INTO too")
 		}
 		return s.planExecute(st, b)
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/pbkdf2"
 	"crypto/sha1" //nolint:gosec // what older wallets are encrypted with
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -14,67 +15,62 @@ import (
 	"hash"
 )
 
-// encryptedKey is an EncryptedPrivateKeyInfo (RFC 5958) with PBES2 (RFC 8018).
-type encryptedKey struct {
-	Algorithm struct {
-		ID         asn1.ObjectIdentifier
-		Parameters struct {
-			KDF struct {
-				ID         asn1.ObjectIdentifier
-				Parameters struct {
-					Salt       []byte
-					Iterations int
-					Length     int                      `asn1:"optional"`
-					PRF        pkix.AlgorithmIdentifier `asn1:"optional"`
-				}
-			}
-			Cipher struct {
-				ID asn1.ObjectIdentifier
-				IV []byte
-			}
-		}
+// openKey decrypts a private key as wallets and OpenSSL write it: an
+// EncryptedPrivateKeyInfo (RFC 5958).
+func openKey(der []byte, password string) (any, error) {
+	var k struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Data      []byte
 	}
-	Data []byte
+	if _, err := asn1.Unmarshal(der, &k); err != nil {
+		return nil, errWalletDamaged
+	}
+	plain, err := decrypt(k.Algorithm, k.Data, password)
+	if err != nil {
+		return nil, err
+	}
+	key, err := x509.ParsePKCS8PrivateKey(plain)
+	if err != nil {
+		return nil, errWalletPassword
+	}
+	return key, nil
 }
 
-// openKey decrypts a private key as wallets and OpenSSL write it.
-func openKey(der []byte, password string) (any, error) {
-	const most = 10_000_000
-	var k encryptedKey
-	if _, err := asn1.Unmarshal(der, &k); err != nil {
-		return nil, errors.New("it is encrypted in a way that is not known")
+// pbes2 makes the cipher of PBES2 (RFC 8018) with PBKDF2.
+func pbes2(parameters []byte, password string) (cipher.Block, []byte, error) {
+	errUnknown := errors.New("it is encrypted in a way that is not known")
+	var p struct {
+		KDF struct {
+			ID         asn1.ObjectIdentifier
+			Parameters struct {
+				Salt       []byte
+				Iterations int
+				Length     int                      `asn1:"optional"`
+				PRF        pkix.AlgorithmIdentifier `asn1:"optional"`
+			}
+		}
+		Cipher struct {
+			ID asn1.ObjectIdentifier
+			IV []byte
+		}
 	}
-	p := k.Algorithm.Parameters
+	if _, err := asn1.Unmarshal(parameters, &p); err != nil {
+		return nil, nil, errUnknown
+	}
 	kdf := p.KDF.Parameters
 	size, block := cipherOf(p.Cipher.ID)
 	prf := map[string]func() hash.Hash{
-		"": sha1.New, "1.2.840.113549.2.7": sha1.New, "1.2.840.113549.2.9": sha256.New,
+		"": sha1.New, "1.2.840.113549.2.7": sha1.New, "1.2.840.113549.2.9": sha256.New, "1.2.840.113549.2.11": sha512.New,
 	}[kdf.PRF.Algorithm.String()]
-	if size == 0 || prf == nil || kdf.Iterations < 1 || kdf.Iterations > most {
-		return nil, errors.New("it is encrypted in a way that is not known")
+	if size == 0 || prf == nil || kdf.Iterations < 1 || kdf.Iterations > mostIterations {
+		return nil, nil, errUnknown
 	}
-	secret, err := pbkdf2.Key(prf, password, kdf.Salt, kdf.Iterations, size)
+	key, err := pbkdf2.Key(prf, password, kdf.Salt, kdf.Iterations, size)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	b, err := block(secret)
-	if err != nil {
-		return nil, err
-	}
-	if len(p.Cipher.IV) != b.BlockSize() || len(k.Data) == 0 || len(k.Data)%b.BlockSize() != 0 {
-		return nil, errors.New("it is damaged")
-	}
-	plain := make([]byte, len(k.Data))
-	cipher.NewCBCDecrypter(b, p.Cipher.IV).CryptBlocks(plain, k.Data)
-	pad := int(plain[len(plain)-1])
-	if pad < 1 || pad > b.BlockSize() {
-		return nil, errors.New("the password is wrong")
-	}
-	key, err := x509.ParsePKCS8PrivateKey(plain[:len(plain)-pad])
-	if err != nil {
-		return nil, errors.New("the password is wrong")
-	}
-	return key, nil
+	b, err := block(key)
+	return b, p.Cipher.IV, err
 }
 
 func cipherOf(id asn1.ObjectIdentifier) (size int, block func([]byte) (cipher.Block, error)) {

@@ -151,15 +151,17 @@ func (r *resting) end() {
 	r.conn.close()
 }
 
-// close ends all sessions that wait.
+// close ends all sessions that wait, at the same time.
 func (p *pool) close() {
 	p.mu.Lock()
 	kept := p.kept
 	p.kept = nil
 	p.mu.Unlock()
+	var ends sync.WaitGroup
 	for _, list := range kept {
 		for _, r := range list {
-			r.end()
+			ends.Go(r.end)
 		}
 	}
+	ends.Wait()
 }

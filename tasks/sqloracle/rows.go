@@ -3,7 +3,6 @@ package sqloracle
 import (
 	"context"
 	"database/sql/driver"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -165,7 +164,7 @@ func (s *session) plainValue(ctx context.Context, c column, v driver.Value) (any
 		if c.hex {
 			return bytesOrNil(v, upperHex), nil
 		}
-		return bytesOrNil(v, base64.StdEncoding.EncodeToString), nil
+		return base64OrNil(v), nil
 	case time.Time:
 		if c.zoned {
 			return v.Format(time.RFC3339Nano), nil

@@ -84,9 +84,10 @@ func operationFields() []schema.Field {
 		{Name: "params", Type: schema.Any,
 			Doc: "Values for the statement's placeholders: a list in the order of their appearance, or a mapping by name. A value is a text, a number, true or false (1 or 0), or null; " +
 				"or a mapping with `type` (number, string, date, timestamp, timestamp_tz, raw, clob, blob) and `value`, where a raw value is in hex, that of a blob in base64, or in the file named by `file`. " +
-				"A mapping with `out` (number, string, date, timestamp, timestamp_tz, raw, clob, blob, cursor) is an OUT parameter, with `size` bytes of room for a string or raw, and with `value` too it is IN OUT."},
+				"A mapping with `out` (number, string, date, timestamp, timestamp_tz, raw, clob, blob, cursor) is an OUT parameter, with `size` bytes of room for a string or raw, and with `value` too it is IN OUT. " +
+				"In PL/SQL, a `value` that is a list makes an index-by table of its `type`, and `array` an OUT parameter of one, with room for so many elements."},
 		{Name: "rows", Type: schema.List, Elem: schema.Any,
-			Doc: "What batch executes its statement with: lists or mappings, as `params`. A column holds numbers or texts, not both."},
+			Doc: "What batch executes its statement with: lists or mappings, as `params`. The values of a column are of one type, or null."},
 		{Name: "rows_path", Type: schema.String, Public: true,
 			Doc: "A file in the files directory with the rows of batch: CSV with the placeholders' names in its first line (.csv), or one JSON object or array a line."},
 		{Name: "batch_size", Type: schema.Int, Default: int64(defaultBatchSize),
@@ -153,9 +154,9 @@ func securityFields() []schema.Field {
 		{Name: "ca_cert", Type: schema.String, Multiline: true, Public: true, Destination: true,
 			Doc: "The certificate authorities to trust, in PEM format, instead of the system's."},
 		{Name: "wallet", Type: schema.String, Sensitive: true, Multiline: true, Destination: true,
-			Doc: "The text of a wallet's ewallet.pem: certificates to trust, and a certificate and key to show to the server. No wallet is read from disk."},
+			Doc: "A wallet: certificates to trust, and perhaps a certificate and key to show to the server. It is the text of an ewallet.pem, or a cwallet.sso or ewallet.p12 in base64. No wallet is read from disk."},
 		{Name: "wallet_password", Type: schema.String, Sensitive: true,
-			Doc: "What opens the wallet's private key, if it is encrypted."},
+			Doc: "What opens the wallet, if it is an ewallet.p12, or the private key of an ewallet.pem. A cwallet.sso needs none."},
 		{Name: "encryption", Type: schema.String, Default: "accepted", Enum: []string{"accepted", "rejected", "requested", "required"},
 			Destination: true, Doc: "Native network encryption, if TLS is not used."},
 		{Name: "integrity", Type: schema.String, Default: "accepted", Enum: []string{"accepted", "rejected", "requested", "required"},

@@ -32,15 +32,19 @@ func (s *session) tlsConfig() (*tls.Config, error) {
 		}
 	}
 	if in.Has("wallet") {
-		text := in.Secret("wallet").Reveal()
-		if err := trust("wallet", text); err != nil {
-			return nil, err
-		}
-		own, err := walletCertificate(text, in.Secret("wallet_password").Reveal())
+		w, err := openWallet(in)
 		if err != nil {
 			return nil, err
 		}
-		config.Certificates = own
+		if roots == nil {
+			roots = x509.NewCertPool()
+		}
+		if err := w.trusted(roots); err != nil {
+			return nil, err
+		}
+		if config.Certificates, err = w.certificate(); err != nil {
+			return nil, err
+		}
 	}
 	config.RootCAs = roots
 	name := in.String("tls_server_name")
@@ -68,20 +72,19 @@ func verify(state tls.ConnectionState, roots *x509.CertPool, name string) error 
 	return err
 }
 
-// walletCertificate finds the certificate to show and its key in a wallet. A wallet
-// may have none: then it only says whom to trust.
-func walletCertificate(text, password string) ([]tls.Certificate, error) {
-	var certs [][]byte
-	var key any
+// readPEM reads a wallet that is text.
+func readPEM(text, password string) (*wallet, error) {
+	w := &wallet{}
 	for rest := []byte(text); ; {
 		var b *pem.Block
 		if b, rest = pem.Decode(rest); b == nil {
-			break
+			return w, nil
 		}
+		var key any
 		var err error
 		switch {
 		case b.Type == "CERTIFICATE":
-			certs = append(certs, b.Bytes)
+			w.certs = append(w.certs, b.Bytes)
 		case b.Type == "ENCRYPTED PRIVATE KEY":
 			key, err = openKey(b.Bytes, password)
 		case b.Type == "PRIVATE KEY":
@@ -89,16 +92,36 @@ func walletCertificate(text, password string) ([]tls.Certificate, error) {
 		case b.Type == "RSA PRIVATE KEY":
 			key, err = x509.ParsePKCS1PrivateKey(b.Bytes)
 		case strings.HasSuffix(b.Type, "PRIVATE KEY"):
-			err = fmt.Errorf("a key of the form %q", b.Type)
+			err = fmt.Errorf("its private key has the form %q", b.Type)
 		}
 		if err != nil {
-			return nil, invalid("wallet", "the wallet's private key cannot be used: "+oneLine(err.Error()), "check `wallet_password`")
+			return nil, err
+		}
+		if key != nil {
+			w.keys = append(w.keys, key)
 		}
 	}
-	if key == nil {
+}
+
+// trusted adds the wallet's certificates to those that are trusted.
+func (w *wallet) trusted(roots *x509.CertPool) error {
+	for _, der := range w.certs {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return invalid("wallet", "a certificate of the wallet cannot be read", "")
+		}
+		roots.AddCert(c)
+	}
+	return nil
+}
+
+// certificate gives the certificate to show and its key. A wallet may have none:
+// then it only says whom to trust.
+func (w *wallet) certificate() ([]tls.Certificate, error) {
+	if len(w.keys) == 0 {
 		return nil, nil
 	}
-	return matching(certs, key)
+	return matching(w.certs, w.keys[0])
 }
 
 // matching puts the certificate first that the key is of, and behind it the others

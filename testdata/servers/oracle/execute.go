@@ -564,10 +564,10 @@ func (s *session) outBind(w *writer, d descriptor, v any) error {
 		column.Type = TimestampTZ
 	}
 	values, isArray := v.([]any)
-	if !isArray {
-		values = []any{v}
-	} else {
+	if isArray || d.flag&flagArray != 0 && d.array > 0 {
 		w.ub(len(values))
+	} else {
+		values = []any{v}
 	}
 	for _, v := range values {
 		if err := s.value(w, column, nil, v); err != nil {
