@@ -84,6 +84,7 @@ func (e *InvalidError) Hint() string {
 type PinnedError struct {
 	Connection string
 	Inputs     []string // sorted
+	shared     bool     // for use
 }
 
 // Error names the connection and the inputs.
@@ -97,5 +98,23 @@ func (e *PinnedError) Error() string {
 
 // Hint says how the flow may go elsewhere all the same.
 func (e *PinnedError) Hint() string {
+	if e.shared {
+		return "leave it out: the connection is shared for use where its owner sends it"
+	}
 	return "leave it out, or bring your own credentials for every secret of the connection"
 }
+
+// ManagedError says that somebody changed a connection that is shared with them for
+// manage in a way that only its owner may.
+type ManagedError struct {
+	Connection   string
+	reason, hint string
+}
+
+// Error names the connection and what is against the change.
+func (e *ManagedError) Error() string {
+	return fmt.Sprintf("connection %q: %s", e.Connection, e.reason)
+}
+
+// Hint says how the change could be made.
+func (e *ManagedError) Hint() string { return e.hint }

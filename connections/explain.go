@@ -95,6 +95,10 @@ func (r *Resolver) Explain(ctx context.Context, request Request) (Explanation, e
 		Warnings:   out.warnings(),
 		Problems:   out.explainProblems(),
 	}
+	if c.Shared == RightUse {
+		e.Inputs, e.Secrets = ownInputs(e.Inputs), nil
+		return e, nil
+	}
 	if request.Name != "" {
 		for _, pos := range r.hidden(ctx, c) {
 			e.Hides = append(e.Hides, pos.String())
@@ -295,7 +299,7 @@ func (out *outcome) explainProblems() []ExplainedProblem {
 		}
 	}
 	if names := out.merged.Overridden; len(names) > 0 {
-		row := explainError(&PinnedError{Connection: out.connection.Name, Inputs: names})
+		row := explainError(&PinnedError{Connection: out.connection.Name, Inputs: names, shared: out.connection.Shared == RightUse})
 		row.Input = names[0]
 		rows = append(rows, row)
 	}

@@ -24,8 +24,15 @@ type unreadable interface {
 }
 
 // Get gives the owner's connection of that name from the first source that has
-// it. A name that none has is a *NotFoundError with the nearest name.
+// it. A name that none has is a *NotFoundError with the nearest name. Of a connection
+// that is shared for use it gives what may be seen: see [RightUse].
 func (r *Resolver) Get(ctx context.Context, owner, name string) (Connection, error) {
+	c, err := r.find(ctx, owner, name)
+	return c.seen(), err
+}
+
+// find gives a connection with all that a task needs.
+func (r *Resolver) find(ctx context.Context, owner, name string) (Connection, error) {
 	for _, source := range r.sources {
 		c, err := source.Get(ctx, owner, name)
 		if err == nil {
@@ -35,7 +42,7 @@ func (r *Resolver) Get(ctx context.Context, owner, name string) (Connection, err
 			return Connection{}, fmt.Errorf("find connection %q: %w", name, err)
 		}
 	}
-	missing := &NotFoundError{Name: name, Unread: r.Problems()}
+	missing := &NotFoundError{Name: name, Unread: r.Problems(owner)}
 	all, _ := r.List(ctx, owner) // some names are better than none
 	names := make([]string, len(all))
 	for i := range all {
@@ -57,6 +64,7 @@ func (r *Resolver) List(ctx context.Context, owner string) ([]Connection, error)
 			failed = errors.Join(failed, fmt.Errorf("list connections: %w", err))
 		}
 		for _, c := range all {
+			c = c.seen()
 			first, taken := found[c.Name]
 			if !taken {
 				found[c.Name] = c
@@ -71,12 +79,17 @@ func (r *Resolver) List(ctx context.Context, owner string) ([]Connection, error)
 	}), failed
 }
 
-// Problems gives what the sources could not read.
-func (r *Resolver) Problems() []schema.Problem {
+// Problems gives what the sources could not read of what is the owner's.
+func (r *Resolver) Problems(owner string) []schema.Problem {
 	var problems []schema.Problem
 	for _, source := range r.sources {
-		if u, ok := source.(unreadable); ok {
-			problems = append(problems, u.Problems()...)
+		switch s := source.(type) {
+		case unreadable:
+			problems = append(problems, s.Problems()...)
+		case interface {
+			ProblemsFor(owner string) []schema.Problem
+		}:
+			problems = append(problems, s.ProblemsFor(owner)...)
 		}
 	}
 	return problems

@@ -32,7 +32,8 @@ func (m *merger) pinned() map[string]schema.Input {
 // checkPinned finds the pinned inputs that the flow changed without right. A flow
 // that brings its own credentials may change them: then no stored secret is sent.
 func (m *merger) checkPinned(before map[string]schema.Input, flow map[string]any) {
-	if len(before) == 0 || m.ownCredentials() {
+	// Who may only use it is sent nothing of it: no user name, no path, no value.
+	if len(before) == 0 || m.connection.Shared != RightUse && m.ownCredentials() {
 		return
 	}
 	for name, old := range before {

@@ -67,6 +67,9 @@ type Request struct {
 	// Overrides are the flow's inputs: a tree of JSON values, whose leaves may be
 	// secret.Values. They are copied.
 	Overrides map[string]any
+	// Execution is the one that it is for, for the account of what secrets are read;
+	// may be empty.
+	Execution string
 }
 
 // Resolved is what a task needs to run.
@@ -80,6 +83,7 @@ type Resolved struct {
 	// Pairs are what is sent joined as "user:password".
 	Pairs []Pair
 	// Uses lists the secrets that were read, as they were read but without their keys.
+	// They are not for the eyes of whom the connection is shared with for use.
 	Uses []secret.Data
 	// Warnings deserve the user's attention and hold no secret.
 	Warnings []string
@@ -100,7 +104,7 @@ func (r *Resolver) Resolve(ctx context.Context, request Request) (Resolved, erro
 	if err != nil {
 		return Resolved{}, err
 	}
-	resolved := Resolved{Masked: out.merged.masked()}
+	resolved := Resolved{Masked: append(out.merged.masked(), out.veiled...)}
 	if err := out.failure(); err != nil {
 		return resolved, err
 	}
@@ -126,6 +130,7 @@ type outcome struct {
 	merged     Merged
 	inputs     schema.Inputs
 	problems   []schema.Problem
+	veiled     []secret.Value // no secrets, but not to be shown either
 }
 
 // resolve is shared by Resolve and Explain. Its error means that not even a
@@ -135,7 +140,7 @@ func (r *Resolver) resolve(ctx context.Context, request Request) (*outcome, erro
 	if request.Name == "" {
 		out.connection = Connection{Type: request.Type, Owner: request.Owner}
 	} else {
-		c, err := r.Get(ctx, request.Owner, request.Name)
+		c, err := r.find(ctx, request.Owner, request.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -146,11 +151,19 @@ func (r *Resolver) resolve(ctx context.Context, request Request) (*outcome, erro
 	if !out.known {
 		out.problems = append(out.problems, r.unknownType(out.connection))
 	}
-	out.reads = r.readAll(ctx, Refs(out.connection))
+	if out.connection.Shared != "" {
+		out.connection.Pinned = withDestinations(out.connection.Pinned, out.object)
+	}
+	out.reads = readAll(ctx, ReaderFor(r.secrets, Reading{
+		User: request.Owner, Owner: out.connection.Owner, Connection: out.connection.ownName(), Execution: request.Execution,
+	}), Refs(out.connection))
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	out.merged, out.problems = mergeInto(out, request.Overrides)
+	if out.connection.Shared == RightUse {
+		out.veil()
+	}
 	return out, nil
 }
 
@@ -198,7 +211,7 @@ func (out *outcome) failure() error {
 	case !out.known:
 		return &InvalidError{Connection: name, Problems: out.problems}
 	case len(out.merged.Overridden) > 0:
-		return &PinnedError{Connection: name, Inputs: out.merged.Overridden}
+		return &PinnedError{Connection: name, Inputs: out.merged.Overridden, shared: out.connection.Shared == RightUse}
 	case len(failed) == 1:
 		return fmt.Errorf("connection %q: %w", name, failed[0])
 	case len(failed) > 1:
@@ -210,14 +223,14 @@ func (out *outcome) failure() error {
 }
 
 // readAll reads each secret once, side by side.
-func (r *Resolver) readAll(ctx context.Context, refs []secret.Ref) []Read {
+func readAll(ctx context.Context, reader SecretReader, refs []secret.Ref) []Read {
 	if len(refs) == 0 {
 		return nil
 	}
 	const atOnce = 8
 	reads := make([]Read, len(refs))
 	if len(refs) == 1 {
-		reads[0] = r.readOne(ctx, refs[0])
+		reads[0] = readOne(ctx, reader, refs[0])
 		return reads
 	}
 	var group sync.WaitGroup
@@ -226,22 +239,22 @@ func (r *Resolver) readAll(ctx context.Context, refs []secret.Ref) []Read {
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() { <-slots }()
-			reads[i] = r.readOne(ctx, ref)
+			reads[i] = readOne(ctx, reader, ref)
 		})
 	}
 	group.Wait()
 	return reads
 }
 
-func (r *Resolver) readOne(ctx context.Context, ref secret.Ref) Read {
-	if r.secrets == nil {
+func readOne(ctx context.Context, reader SecretReader, ref secret.Ref) Read {
+	if reader == nil {
 		return Read{Ref: ref, Err: &secret.ReadError{
 			Ref: ref, Reason: secret.Invalid,
 			Detail: "no source of secrets is configured",
 			Hint:   "add a Vault configuration, or a file of secrets for development",
 		}}
 	}
-	data, err := r.secrets.ReadSecret(ctx, ref)
+	data, err := reader.ReadSecret(ctx, ref)
 	return Read{Ref: ref, Data: data, Err: err}
 }
 
@@ -282,6 +295,9 @@ func (out *outcome) pairs() []Pair {
 // fields, of secrets too short to be masked and of secrets in plain files.
 func (out *outcome) warnings() []string {
 	var warnings []string
+	if out.connection.Shared == RightUse {
+		return nil // they are for those who can mend it
+	}
 	for i := range out.reads {
 		if warning := out.reads[i].Data.Warning(); warning != "" {
 			warnings = append(warnings, warning)

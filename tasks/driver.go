@@ -58,6 +58,12 @@ type Env struct {
 	// are masked already; it is for what the driver itself comes to know, such as
 	// temporary credentials. Never nil.
 	Mask func(...secret.Value)
+	// Machine tells whether the task may use what belongs to the machine that it runs
+	// on and to whoever runs the engine there: credentials in the environment, in files
+	// and from the cloud, agents, credential helpers, proxies of the environment, local
+	// paths outside of Files. If not, an input that asks for them is an Error of kind
+	// denied that names it, and nothing of it is used unasked.
+	Machine bool
 	// CredentialTTL is for how long temporary credentials that the driver gets for
 	// this connection may serve other sessions too; 0 means for none.
 	CredentialTTL time.Duration

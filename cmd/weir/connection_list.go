@@ -29,7 +29,7 @@ func newConnectionList(a *app) *cobra.Command {
 			if err := a.print(data, func(t *table) { listTable(t, all, verbose) }); err != nil {
 				return err
 			}
-			a.sayProblems(resolver.Problems())
+			a.sayProblems(resolver.Problems(localOwner))
 			return listErr
 		},
 	}

@@ -43,9 +43,12 @@ func New(config Config) (*Dispatcher, error) {
 // Step is one call to connect or task.
 type Step struct {
 	Owner string
-	Call  engine.Call // of kind connect or task
-	Scope *Scope
-	Files *os.Root // the files directory
+	// Execution is the one that the step is, for the account of what secrets are read;
+	// empty for a test.
+	Execution engine.ID
+	Call      engine.Call // of kind connect or task
+	Scope     *Scope
+	Files     *os.Root // the files directory
 	// Made is how many tries an engine made that has ended meanwhile.
 	Made int
 	// Begin, if not nil, is called before the driver is at each try, with the task
@@ -100,18 +103,48 @@ func (d *Dispatcher) try(ctx context.Context, step Step, out *Outcome) *engine.E
 	if !refused {
 		return failure
 	}
-	if forgetter, ok := d.secrets.(connections.Forgetter); ok {
-		for _, used := range resolved.Uses {
-			forgetter.Forget(used.Ref)
-		}
-	}
+	d.forget(step, resolved)
 	again, err := d.resolve(ctx, step, out)
 	if err != nil || slices.EqualFunc(resolved.Masked, again.Masked, secret.Value.Equal) {
 		return failure
 	}
-	step.log(engine.Info, rotated(resolved.Uses, again.Uses))
+	step.log(engine.Info, rotated(resolved.shown(), again.shown()))
 	failure, _ = d.perform(ctx, step, again, out)
 	return failure
+}
+
+// prepared is what a try is run with.
+type prepared struct {
+	connections.Resolved
+	handles []secret.Data // what the flow's own handles gave, without keys
+}
+
+// shown gives the secrets that whoever runs the flow may know of.
+func (p prepared) shown() []secret.Data {
+	if p.Connection.Shared == connections.RightUse {
+		return p.handles
+	}
+	return slices.Concat(p.Uses, p.handles)
+}
+
+// reader gives the reader of the secrets that a flow names itself.
+func (d *Dispatcher) reader(step Step) connections.SecretReader {
+	return connections.ReaderFor(d.secrets, connections.Reading{User: step.Owner, Owner: step.Owner, Execution: string(step.Execution)})
+}
+
+// forget has what was read read afresh, each where it came from.
+func (d *Dispatcher) forget(step Step, p prepared) {
+	owned := connections.ReaderFor(d.secrets, connections.Reading{User: step.Owner, Owner: p.Connection.Owner, Execution: string(step.Execution)})
+	if forgetter, ok := owned.(connections.Forgetter); ok {
+		for _, used := range p.Uses {
+			forgetter.Forget(used.Ref)
+		}
+	}
+	if forgetter, ok := d.reader(step).(connections.Forgetter); ok {
+		for _, used := range p.handles {
+			forgetter.Forget(used.Ref)
+		}
+	}
 }
 
 // rotated says that a try is made again because secrets have changed, and which.
@@ -132,14 +165,14 @@ func rotated(before, now []secret.Data) string {
 
 // resolve merges the step's inputs and registers every secret among them with the
 // scope before anything else can see them.
-func (d *Dispatcher) resolve(ctx context.Context, step Step, out *Outcome) (connections.Resolved, *engine.Error) {
-	laying := handles{reader: d.secrets}
+func (d *Dispatcher) resolve(ctx context.Context, step Step, out *Outcome) (prepared, *engine.Error) {
+	laying := handles{reader: d.reader(step)}
 	inputs, err := laying.layMap(ctx, step.Call.Inputs)
 	step.Scope.redactor.Add(laying.masked...)
 	if err != nil {
-		return connections.Resolved{}, fromError(ctx, err)
+		return prepared{}, fromError(ctx, err)
 	}
-	request := connections.Request{Owner: step.Owner, Overrides: inputs}
+	request := connections.Request{Owner: step.Owner, Overrides: inputs, Execution: string(step.Execution)}
 	if step.Call.Kind == engine.CallConnect {
 		request.Name = step.Call.Name
 	} else {
@@ -153,7 +186,7 @@ func (d *Dispatcher) resolve(ctx context.Context, step Step, out *Outcome) (conn
 	if err != nil {
 		failure := fromError(ctx, err)
 		failure.Message = unnamed(failure.Message, step.Call.Name)
-		return connections.Resolved{}, failure
+		return prepared{}, failure
 	}
 	for _, warning := range slices.Concat(laying.warnings, resolved.Warnings) {
 		if out.Tries == 0 { // once is enough
@@ -161,14 +194,13 @@ func (d *Dispatcher) resolve(ctx context.Context, step Step, out *Outcome) (conn
 		}
 	}
 	out.Type = resolved.Connection.Type
-	resolved.Uses = append(resolved.Uses, laying.used...)
-	return resolved, nil
+	return prepared{resolved, laying.used}, nil
 }
 
 // record adds what a try is run with to what earlier ones were.
-func (s Step) record(uses *engine.Uses, resolved connections.Resolved) {
+func (s Step) record(uses *engine.Uses, resolved prepared) {
 	uses.Connection, uses.Revision = resolved.Connection.Name, resolved.Connection.Revision
-	for _, data := range resolved.Uses {
+	for _, data := range resolved.shown() {
 		use := engine.SecretUse{Version: data.Ref.Version, Created: data.Created}
 		data.Ref.Version = 0
 		use.Path = data.Ref.String()
@@ -188,7 +220,7 @@ func (s Step) record(uses *engine.Uses, resolved connections.Resolved) {
 
 // perform runs the driver once. refused tells that the other system refused the
 // credentials of an operation that may be repeated, or that had not begun.
-func (d *Dispatcher) perform(ctx context.Context, step Step, resolved connections.Resolved, out *Outcome) (failure *engine.Error, refused bool) {
+func (d *Dispatcher) perform(ctx context.Context, step Step, resolved prepared, out *Outcome) (failure *engine.Error, refused bool) {
 	out.Tries++
 	step.record(&out.Uses, resolved)
 	driver, ok := d.tasks.Driver(resolved.Connection.Type)
@@ -207,7 +239,7 @@ func (d *Dispatcher) perform(ctx context.Context, step Step, resolved connection
 		}
 		defer end()
 	}
-	result, err := run(ctx, driver, resolved, step)
+	result, err := run(ctx, driver, resolved.Resolved, step)
 	if err == nil {
 		out.Output = map[string]any(result.Output)
 		return nil, false
@@ -238,6 +270,7 @@ func withSession(ctx context.Context, driver tasks.Driver, resolved connections.
 		}
 	}()
 	env := step.env()
+	env.Machine = step.Owner == "" && resolved.Connection.Owner == ""
 	env.CredentialTTL = time.Duration(resolved.Connection.TTL) * time.Second
 	session, err := driver.Open(ctx, resolved.Inputs, env)
 	if err != nil {

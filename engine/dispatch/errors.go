@@ -140,7 +140,7 @@ func KindOf(err error) engine.Kind {
 		return engine.Conflict
 	case errors.As(err, new(*connections.InvalidError)), errors.Is(err, connections.ErrReadOnly):
 		return engine.Invalid
-	case errors.As(err, new(*connections.PinnedError)):
+	case errors.As(err, new(*connections.PinnedError)), errors.As(err, new(*connections.ManagedError)):
 		return engine.Denied
 	case errors.Is(err, context.Canceled):
 		return engine.Canceled

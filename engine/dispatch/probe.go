@@ -24,7 +24,7 @@ func (d *Dispatcher) Test(ctx context.Context, step Step, report func(tasks.Stag
 	if !ok {
 		return &engine.Error{Kind: engine.Invalid, Message: fmt.Sprintf("unknown task type %q", resolved.Connection.Type)}
 	}
-	err := withSession(ctx, driver, resolved, step, func(session tasks.Session) error {
+	err := withSession(ctx, driver, resolved.Resolved, step, func(session tasks.Session) error {
 		tester, ok := session.(tasks.Tester)
 		if !ok {
 			return nil

@@ -210,7 +210,7 @@ func (f *flow) perform(ctx context.Context, c *call) (e engine.Execution, stoppe
 	}
 	slow := f.alarms.slow(f, c)
 	out, failure := f.runner.config.Dispatcher.Do(ctx, dispatch.Step{
-		Owner: f.tree.owner, Call: c.Call, Scope: f.tree.scope, Files: files, Made: made,
+		Owner: f.tree.owner, Execution: c.id, Call: c.Call, Scope: f.tree.scope, Files: files, Made: made,
 		Begin: func(ctx context.Context, taskType string, once bool) (func(), error) {
 			return f.begin(ctx, c, place, taskType, once)
 		},

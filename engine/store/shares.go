@@ -179,7 +179,10 @@ func notManaged(name string) error {
 
 // Get implements connections.Source.
 func (sh *Shares) Get(ctx context.Context, owner, name string) (connections.Connection, error) {
-	user, connection, _ := connections.ParseShared(name)
+	user, connection, ok := connections.ParseShared(name)
+	if !ok {
+		return connections.Connection{}, &connections.NotFoundError{Name: name}
+	}
 	c, err := sh.scan(sh.s.db.QueryRowContext(ctx, selectShared, owner, user, connection))
 	if errors.Is(err, sql.ErrNoRows) {
 		return connections.Connection{}, &connections.NotFoundError{Name: name}
