@@ -14,20 +14,24 @@ import (
 // engine had committed stays in the store below.
 type Mortal struct {
 	Store
-	after  int  // commits until then; 0 means any number
-	silent bool // nobody learns of the last one
+	after  int           // commits until then; 0 means any number
+	silent bool          // nobody learns of the last one
+	late   time.Duration // until an engine learns that something was written
 
 	mu      sync.Mutex
+	told    chan struct{} // closed when the engine has learned of the last commit
 	commits int
 	dead    bool
 	died    chan struct{}
 }
 
-// NewMortal gives a store that is lost after so many commits, or when it is told
-// to; 0 means that it waits to be told. With silent the engine does not learn that
-// the last of the commits was written.
-func NewMortal(below Store, after int, silent bool) *Mortal {
-	return &Mortal{Store: below, after: after, silent: silent, died: make(chan struct{})}
+// NewMortal gives a store that is lost as a [Setup] says, or when it is told to.
+func NewMortal(below Store, setup Setup) *Mortal {
+	m := &Mortal{
+		Store: below, after: setup.DieAfter, silent: setup.Silent, late: setup.Late, told: make(chan struct{}), died: make(chan struct{}),
+	}
+	close(m.told)
+	return m
 }
 
 // Die loses the store now.
@@ -42,6 +46,14 @@ func (m *Mortal) die() {
 		m.dead = true
 		close(m.died)
 	}
+}
+
+// Quiet waits until the engine has learned of all commits.
+func (m *Mortal) Quiet() {
+	m.mu.Lock()
+	told := m.told
+	m.mu.Unlock()
+	<-told
 }
 
 // Died gives a channel that is closed when the store was lost.
@@ -59,12 +71,13 @@ func (m *Mortal) Commit(changes []journal.Change, done func(error)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dead || m.after > 0 && m.commits == m.after {
+		m.die()            // or else the engine could read what it cannot write
 		go done(errLost()) // the caller may hold what done waits for
 		return
 	}
 	m.commits++
 	last := m.commits == m.after
-	m.Store.Commit(changes, func(err error) {
+	tell := func(err error) {
 		m.mu.Lock()
 		if last {
 			m.die()
@@ -74,6 +87,23 @@ func (m *Mortal) Commit(changes []journal.Change, done func(error)) {
 		}
 		m.mu.Unlock()
 		done(err)
+	}
+	if m.late == 0 {
+		m.Store.Commit(changes, tell)
+		return
+	}
+	before, told := m.told, make(chan struct{})
+	m.told = told
+	m.Store.Commit(changes, func(err error) {
+		go func() {
+			select {
+			case <-time.After(m.late):
+			case <-m.died:
+			}
+			<-before // in the order of the commits
+			tell(err)
+			close(told)
+		}()
 	})
 }
 

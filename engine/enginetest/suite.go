@@ -66,6 +66,8 @@ type Setup struct {
 	// With Silent it does not learn that the last one was written.
 	DieAfter int
 	Silent   bool
+	// Late is how long after it was written the engine learns of a commit.
+	Late time.Duration
 }
 
 // Suite is what is tested.
@@ -83,7 +85,7 @@ type Suite struct {
 // Run runs the suite.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
-	groups := []map[string]func(*world){resultTests(), crashTests(), doubtTests(), joinTests(), childTests(), cancelTests(), pauseTests(), retryTests(), logTests(), roomTests(), limitTests()}
+	groups := []map[string]func(*world){resultTests(), crashTests(), doubtTests(), joinTests(), childTests(), cancelTests(), pauseTests(), retryTests(), logTests(), roomTests(), limitTests(), lateTests()}
 	if s.Tampers {
 		groups = append(groups, tamperTests())
 	}

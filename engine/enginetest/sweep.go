@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -80,7 +81,9 @@ func (s Suite) play(t *testing.T, flow sweptFlow, crashes []int, r *rand.Rand) (
 			w.flow(name, text)
 		}
 		p := &player{world: w, flow: flow, crashes: crashes, random: r, answered: map[string]bool{}}
-		p.next()
+		if p.next(); r != nil {
+			p.setup.Late = []time.Duration{0, time.Millisecond, 150 * time.Millisecond}[r.IntN(3)]
+		}
 		got = p.play()
 		if p.id != "" {
 			tree, _ := w.on().Tree(w.Context(), p.id)
@@ -237,8 +240,9 @@ func (p *player) answer(tree []journal.Row) {
 func (p *player) decideAll(id engine.ID) {
 	for _, called := range p.open(id) {
 		step := string(journal.ChildID(id, called.Address))
-		key := fmt.Sprint(step, p.tries(id, called.Address))
-		if !called.Once || p.answered[key] {
+		tries := p.tries(id, called.Address)
+		key := fmt.Sprint(step, tries)
+		if tries == 0 || p.answered[key] {
 			continue
 		}
 		p.answered[key] = true
@@ -300,6 +304,9 @@ func (p *player) tries(id engine.ID, a journal.Address) (n int) {
 // result is what there is at the end, and whether its parts agree.
 func (p *player) result() (got played) {
 	p.until("nothing is in memory", func() bool { return died(p.engine) || p.on().Resident() == 0 })
+	if died(p.engine) { // before it heard of the end
+		p.again()
+	}
 	e := p.end(p.id)
 	got.result = string(e.Status) + " " + text(p.T, e.Output)
 	if e.Error != nil {

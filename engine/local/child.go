@@ -122,8 +122,12 @@ func (f *flow) startChild(c *call) {
 	created := f.newChild(c, file, text)
 	f.changes.event(f.called(c, false))
 	f.changes.created = append(f.changes.created, created)
+	admitted := false
+	f.changes.first = append(f.changes.first, func() { // who finds it on disk before cannot have ended it yet
+		admitted = f.runner.admit(created.ID, false)
+	})
 	f.changes.after = append(f.changes.after, func() {
-		if f.runner.admit(created.ID, false) {
+		if admitted {
 			f.runner.begin(journal.History{Row: *created.Create, Events: created.Events}, f.tree, program)
 		} else {
 			f.runner.poke() // it has its turn like all others

@@ -85,7 +85,7 @@ type served struct {
 
 func serve(t *testing.T, setup enginetest.Setup, k kept) enginetest.Engine {
 	t.Helper()
-	mortal := enginetest.NewMortal(k.Store, setup.DieAfter, setup.Silent)
+	mortal := enginetest.NewMortal(k.Store, setup)
 	r, err := local.New(local.Config{
 		Dispatcher: setup.Dispatcher, Store: mortal, FlowDirs: setup.FlowDirs, FilesDir: setup.FilesDir, Limits: setup.Limits,
 		YAML: enginetest.YAML(), MaxParallel: setup.MaxParallel, MaxResident: setup.MaxResident, TaskLimits: setup.TaskLimits,
@@ -130,6 +130,7 @@ func (s *served) Close() {
 	if err := <-s.ended; err != nil {
 		s.t.Error(err)
 	}
+	s.Quiet()
 	if err := s.kept.close(); err != nil {
 		s.t.Error(err)
 	}
@@ -139,6 +140,7 @@ func (s *served) Abandon() {
 	s.Die()
 	s.cancel()
 	<-s.ended
+	s.Quiet()
 	if err := s.kept.close(); err != nil {
 		s.t.Error(err)
 	}

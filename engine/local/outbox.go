@@ -28,6 +28,7 @@ type outbox struct {
 	traced  int  // secrets whose traces are on disk
 	failed  bool // the last try to write failed
 	held    bool // more is to be written in the same piece
+	alone   bool // what was written last was a setting
 }
 
 // batch is what is written in one piece.
@@ -68,18 +69,29 @@ func (b *batch) empty() bool {
 	return len(b.events) == 0 && len(b.log) == 0 && b.state == nil && len(b.created) == 0 && len(b.done) == 0 && len(b.first) == 0 && len(b.after) == 0 && len(b.settings) == 0
 }
 
+// take gives what is written next: a setting, or all that there is of the rest. Both
+// have their turns, so that neither waits for as long as there is more of the other.
+func (o *outbox) take() batch {
+	rest, settings := o.batch, o.settings
+	rest.settings = nil
+	if len(settings) > 0 && (rest.empty() || !o.alone) {
+		o.alone, o.settings = true, settings[1:]
+		return batch{settings: settings[:1:1]}
+	}
+	o.alone, o.batch = false, batch{settings: settings}
+	return rest
+}
+
 // flush writes what is to be written.
 func (f *flow) flush() {
 	o := &f.changes
+	if f.done { // who has asked for a setting was given up
+		o.settings = nil
+	}
 	if o.writing || o.held || o.empty() || f.dropped {
 		return
 	}
-	written := o.batch
-	o.batch = batch{settings: written.settings}
-	written.settings = nil
-	if written.empty() {
-		written.settings, o.settings = o.settings[:1:1], o.settings[1:]
-	}
+	written := o.take()
 	if f.runner.config.Store == nil {
 		f.written(written)
 		return
