@@ -107,8 +107,10 @@ func TestAWS(t *testing.T) {
 	put(t, c.in, "a/b", "text")
 	put(t, c.in.with(inputs{"region": "eu-central-1"}), "a/b", "text")
 	put(t, c.in.with(inputs{"path_style": true}), "a/b", "text")
+	put(t, c.in.with(inputs{"path_style": false, "endpoint": "https://s3.us-east-1.amazonaws.com"}), "a/b", "text")
 	if diff := cmp.Diff([]string{
 		"PUT memory.s3.us-east-1.amazonaws.com/a/b", "PUT memory.s3.eu-central-1.amazonaws.com/a/b", "PUT s3.us-east-1.amazonaws.com/memory/a/b",
+		"PUT memory.s3.us-east-1.amazonaws.com/a/b",
 	}, c.requests()); diff != "" {
 		t.Error(diff)
 	}

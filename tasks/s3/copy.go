@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-engine/weir/tasks"
 )
@@ -149,42 +148,52 @@ func (c *copying) keptMetadata() map[string]string {
 	return c.head.Metadata
 }
 
+// keptTags gives the tags of the copy, which goes in one request by itself.
+func (c *copying) keptTags(ctx context.Context) (*string, error) {
+	s := c.session
+	if s.in.Has("tags") || aws.ToInt32(c.head.TagCount) == 0 {
+		return s.tagging(), nil
+	}
+	in := &s3.GetObjectTaggingInput{Bucket: &c.from.bucket, Key: &c.from.key, ExpectedBucketOwner: s.owner()}
+	if c.from.version != "" {
+		in.VersionId = &c.from.version
+	}
+	out, err := ask(ctx, s, c.from, (*s3.Client).GetObjectTagging, in)
+	if err != nil {
+		return nil, err
+	}
+	tags := url.Values{}
+	for _, t := range out.TagSet {
+		tags.Set(aws.ToString(t.Key), aws.ToString(t.Value))
+	}
+	return aws.String(tags.Encode()), nil
+}
+
 // inParts copies an object that is too large for one request.
 func (c *copying) inParts(ctx context.Context) (etag, version *string, err error) {
 	s := c.session
-	create := s.createInput(c.to, aws.ToString(c.kept("content_type", c.head.ContentType)))
-	create.Metadata = c.keptMetadata()
-	create.CacheControl = c.kept("cache_control", c.head.CacheControl)
-	create.ContentDisposition = c.kept("content_disposition", c.head.ContentDisposition)
-	create.ContentEncoding = c.kept("content_encoding", c.head.ContentEncoding)
-	begun, err := ask(ctx, s, c.to, (*s3.Client).CreateMultipartUpload, &create)
-	if err != nil {
+	object := s.objectInput(c.to, aws.ToString(c.kept("content_type", c.head.ContentType)))
+	object.Metadata = c.keptMetadata()
+	object.CacheControl = c.kept("cache_control", c.head.CacheControl)
+	object.ContentDisposition = c.kept("content_disposition", c.head.ContentDisposition)
+	object.ContentEncoding = c.kept("content_encoding", c.head.ContentEncoding)
+	if object.Tagging, err = c.keptTags(ctx); err != nil {
 		return nil, nil, err
 	}
-	u := &partsUpload{session: s, at: c.to, header: sendHeader{ID: aws.ToString(begun.UploadId), Size: c.size, Part: partSizeFor(c.size, cmp.Or(s.config.copyPart, copyParts))}}
-	u.parts = make([]sentPart, u.count())
-	m := &meter{report: s.env.Progress, message: "copying " + c.from.String(), total: c.size}
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(s.concurrency)
-	for n := int32(1); n <= u.count() && groupCtx.Err() == nil; n++ {
-		group.Go(func() error {
-			defer m.add(u.sizeOf(n), 1)
-			return c.part(groupCtx, u, n)
-		})
+	u := &partsUpload{
+		session: s, at: c.to, object: object, meter: &meter{report: s.env.Progress, message: "copying " + c.from.String(), total: c.size},
+		header: partsHeader{
+			Size: c.size, Modified: aws.ToTime(c.head.LastModified).UTC(), Source: aws.ToString(c.head.ETag),
+			Part: partSizeFor(c.size, cmp.Or(s.config.copyPart, copyParts)),
+		},
+		unchanged: func() error { return nil }, // each part was copied from that ETag
 	}
-	err = group.Wait()
-	var done *s3.CompleteMultipartUploadOutput
-	if err == nil {
-		done, err = u.complete(ctx)
-	}
-	if err != nil {
-		u.abort(ctx, u.header.ID)
-		return nil, nil, err
-	}
-	return done.ETag, done.VersionId, nil
+	u.transfer = func(ctx context.Context, n int32) (sentPart, error) { return c.part(ctx, u, n) }
+	done, err := u.do(ctx, "copy", *c.source())
+	return done.etag, done.version, err
 }
 
-func (c *copying) part(ctx context.Context, u *partsUpload, n int32) error {
+func (c *copying) part(ctx context.Context, u *partsUpload, n int32) (sentPart, error) {
 	from := int64(n-1) * u.header.Part
 	out, err := ask(ctx, c.session, c.to, (*s3.Client).UploadPartCopy, &s3.UploadPartCopyInput{
 		Bucket: &c.to.bucket, Key: &c.to.key, UploadId: &u.header.ID, PartNumber: &n, CopySource: c.source(), CopySourceIfMatch: c.head.ETag,
@@ -192,10 +201,10 @@ func (c *copying) part(ctx context.Context, u *partsUpload, n int32) error {
 		ExpectedBucketOwner: c.session.owner(), ExpectedSourceBucketOwner: c.session.owner(),
 	})
 	if err != nil {
-		return err
+		return sentPart{}, err
 	}
-	if out.CopyPartResult != nil {
-		u.parts[n-1] = sentPart{N: n, ETag: aws.ToString(out.CopyPartResult.ETag), CRC32: aws.ToString(out.CopyPartResult.ChecksumCRC32)}
+	if out.CopyPartResult == nil {
+		return sentPart{}, &tasks.Error{Kind: tasks.Permanent, Message: "the service does not tell what it has copied"}
 	}
-	return nil
+	return sentPart{N: n, ETag: aws.ToString(out.CopyPartResult.ETag), CRC32: aws.ToString(out.CopyPartResult.ChecksumCRC32)}, nil
 }

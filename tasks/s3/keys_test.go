@@ -19,7 +19,7 @@ import (
 func fileKeys() []string {
 	return []string{
 		"plain", "with space", "ünïcode ☃ 中文", "plus+plus", "100%", "%2F", "a&b=c?d#e", `quote"s'`, "<xml>&amp;", "new\nline", "tab\tin", "semi;colon,",
-		"back\\slash", "~tilde", strings.Repeat("long/", 200) + "ends", "trailing ", "...", "-rf",
+		"back\\slash", "~tilde", strings.Repeat("long/", 204) + "ends" /* 1,024 bytes */, "trailing ", "...", "-rf",
 	}
 }
 

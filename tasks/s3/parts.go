@@ -23,11 +23,12 @@ const (
 	abortTime = 5 * time.Second
 )
 
-// sendHeader is what an upload in parts is.
-type sendHeader struct {
+// partsHeader is what an upload in parts is.
+type partsHeader struct {
 	ID       string    `json:"id"`
 	Size     int64     `json:"size"`
 	Modified time.Time `json:"modified"`
+	Source   string    `json:"source,omitempty"` // the ETag of what is copied
 	Part     int64     `json:"part"`
 	Summed   bool      `json:"summed"`
 }
@@ -43,33 +44,47 @@ type sentPart struct {
 type partsUpload struct {
 	session *session
 	at      place
-	content content
+	object  s3.CreateMultipartUploadInput // what it shall be
 	meter   *meter
-	header  sendHeader
-	memory  *state[sendHeader, sentPart]
+	header  partsHeader
+	memory  *state[partsHeader, sentPart]
 	parts   []sentPart // by number, from 1
+
+	// transfer brings one part to the service.
+	transfer func(ctx context.Context, n int32) (sentPart, error)
+	// unchanged tells whether the source is still what it was.
+	unchanged func() error
 }
 
-// sendParts uploads a file in parallel parts, and goes on where an interrupted try
-// was if the file has not changed since.
+// sendParts uploads a file in parallel parts.
 func (s *session) sendParts(ctx context.Context, at place, c content, kind string, m *meter) (sent, error) {
-	u := &partsUpload{session: s, at: at, content: c, meter: m, header: sendHeader{
+	u := &partsUpload{session: s, at: at, object: s.objectInput(at, kind), meter: m, header: partsHeader{
 		Size: c.size, Modified: c.info.ModTime().UTC(), Part: partSizeFor(c.size, s.partSize), Summed: s.summed(),
 	}}
+	u.transfer = func(ctx context.Context, n int32) (sentPart, error) { return u.send(ctx, c, n) }
+	u.unchanged = func() error { return c.unchanged(s.env.Files) }
+	done, err := u.do(ctx, "upload", c.name)
+	done.contentType = kind
+	return done, err
+}
+
+// do uploads all parts and puts them together. It goes on where an interrupted try
+// was if the source has not changed since.
+func (u *partsUpload) do(ctx context.Context, doing, source string) (sent, error) {
 	// What the object shall be is part of which upload it is.
-	what, err := json.Marshal(s.createInput(at, kind))
+	what, err := json.Marshal(u.object)
 	if err != nil {
 		return sent{}, fmt.Errorf("name the upload: %w", err)
 	}
-	id := nameOf("upload", s.in.String("endpoint"), c.name, string(what))
-	var old *sendHeader
-	u.memory, old = openState[sendHeader, sentPart](ctx, s.env.Files, temporary+id+".state", func(h sendHeader) bool {
+	id := nameOf(doing, u.session.in.String("endpoint"), source, string(what))
+	var old *partsHeader
+	u.memory, old = openState[partsHeader, sentPart](ctx, u.session.env.Files, temporary+id+".state", func(h partsHeader) bool {
 		want := u.header
 		want.ID = h.ID
 		return h == want && h.ID != ""
 	})
 	defer func() { u.memory.end() }()
-	resumed, err := u.begin(ctx, kind, old)
+	resumed, err := u.begin(ctx, old)
 	if err != nil {
 		return sent{}, err
 	}
@@ -77,11 +92,11 @@ func (s *session) sendParts(ctx context.Context, at place, c content, kind strin
 	if codeOf(err) == "NoSuchUpload" && resumed > 0 {
 		// It was completed just before the interruption, or somebody ended it.
 		if done, ok := u.completed(ctx); ok {
-			return sent{etag: done.ETag, version: done.VersionId, contentType: kind, resumed: resumed}, nil
+			return sent{etag: done.ETag, version: done.VersionId, resumed: resumed}, nil
 		}
-		m.done.Store(0)
+		u.meter.done.Store(0)
 		resumed = 0
-		if err = u.create(ctx, kind); err == nil {
+		if err = u.create(ctx); err == nil {
 			out, err = u.run(ctx)
 		}
 	}
@@ -89,7 +104,7 @@ func (s *session) sendParts(ctx context.Context, at place, c content, kind strin
 		u.abort(ctx, u.header.ID)
 		return sent{}, err
 	}
-	return sent{etag: out.ETag, version: out.VersionId, contentType: kind, resumed: resumed}, nil
+	return sent{etag: out.ETag, version: out.VersionId, resumed: resumed}, nil
 }
 
 // partSizeFor raises the size of parts so far that there are not too many.
@@ -99,7 +114,8 @@ func partSizeFor(size, wanted int64) int64 {
 	return max(wanted, (least+unit-1)/unit*unit)
 }
 
-func (s *session) createInput(at place, kind string) s3.CreateMultipartUploadInput {
+// objectInput is what the inputs say that an object shall be.
+func (s *session) objectInput(at place, kind string) s3.CreateMultipartUploadInput {
 	return s3.CreateMultipartUploadInput{
 		Bucket: &at.bucket, Key: &at.key, ContentType: &kind,
 		CacheControl: s.given("cache_control"), ContentDisposition: s.given("content_disposition"), ContentEncoding: s.given("content_encoding"),
@@ -111,12 +127,12 @@ func (s *session) createInput(at place, kind string) s3.CreateMultipartUploadInp
 
 // begin takes up an interrupted upload, or starts one. old is one that does not fit
 // any more.
-func (u *partsUpload) begin(ctx context.Context, kind string, old *sendHeader) (resumed int64, err error) {
+func (u *partsUpload) begin(ctx context.Context, old *partsHeader) (resumed int64, err error) {
 	if old != nil && old.ID != "" {
 		u.abort(ctx, old.ID)
 	}
 	if u.memory == nil || u.memory.header.ID == "" {
-		return 0, u.create(ctx, kind)
+		return 0, u.create(ctx)
 	}
 	u.header = u.memory.header
 	u.parts = make([]sentPart, u.count())
@@ -131,8 +147,8 @@ func (u *partsUpload) begin(ctx context.Context, kind string, old *sendHeader) (
 	return resumed, nil
 }
 
-func (u *partsUpload) create(ctx context.Context, kind string) error {
-	in := u.session.createInput(u.at, kind)
+func (u *partsUpload) create(ctx context.Context) error {
+	in := u.object
 	if u.header.Summed {
 		in.ChecksumAlgorithm = types.ChecksumAlgorithmCrc32
 	}
@@ -163,35 +179,43 @@ func (u *partsUpload) run(ctx context.Context) (*s3.CompleteMultipartUploadOutpu
 	group.SetLimit(u.session.concurrency)
 	for n := int32(1); n <= u.count() && groupCtx.Err() == nil; n++ {
 		if u.parts[n-1].N == 0 {
-			group.Go(func() error { return u.send(groupCtx, n) })
+			group.Go(func() error { return u.one(groupCtx, n) })
 		}
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	if err := u.content.unchanged(u.session.env.Files); err != nil {
+	if err := u.unchanged(); err != nil {
 		return nil, err
 	}
 	return u.complete(ctx)
 }
 
-func (u *partsUpload) send(ctx context.Context, n int32) error {
+// one brings a part to the service, and notes that it is there.
+func (u *partsUpload) one(ctx context.Context, n int32) error {
+	part, err := u.transfer(ctx, n)
+	if err != nil {
+		return err
+	}
+	u.parts[n-1] = part // a place of its own
+	u.meter.add(u.sizeOf(n), meterStep)
+	return u.memory.add(part)
+}
+
+func (u *partsUpload) send(ctx context.Context, c content, n int32) (sentPart, error) {
 	size := u.sizeOf(n)
 	in := &s3.UploadPartInput{
 		Bucket: &u.at.bucket, Key: &u.at.key, UploadId: &u.header.ID, PartNumber: &n, ExpectedBucketOwner: u.session.owner(),
-		Body: u.content.section(int64(n-1)*u.header.Part, size), ContentLength: &size,
+		Body: c.section(int64(n-1)*u.header.Part, size), ContentLength: &size,
 	}
 	if u.header.Summed {
 		in.ChecksumAlgorithm = types.ChecksumAlgorithmCrc32
 	}
 	out, err := ask(ctx, u.session, u.at, (*s3.Client).UploadPart, in)
 	if err != nil {
-		return err
+		return sentPart{}, err
 	}
-	part := sentPart{N: n, ETag: aws.ToString(out.ETag), CRC32: aws.ToString(out.ChecksumCRC32)}
-	u.parts[n-1] = part // a place of its own
-	u.meter.add(size, meterStep)
-	return u.memory.add(part)
+	return sentPart{N: n, ETag: aws.ToString(out.ETag), CRC32: aws.ToString(out.ChecksumCRC32)}, nil
 }
 
 func (u *partsUpload) complete(ctx context.Context) (*s3.CompleteMultipartUploadOutput, error) {

@@ -9,20 +9,30 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/weir-engine/weir/tasks"
+	"github.com/weir-engine/weir/tasks/s3"
 	"github.com/weir-engine/weir/tasks/taskstest"
 )
 
-// childVariable holds the inputs of the task that a child process runs.
-const childVariable = "WEIR_TEST_S3_CHILD"
+// childVariable holds the inputs of the task that a child process runs, and
+// deathVariable after how much of it the child kills itself.
+const (
+	childVariable = "WEIR_TEST_S3_CHILD"
+	deathVariable = "WEIR_TEST_S3_DEATH"
+)
+
+// childMemory is what a child prints before how much memory it had.
+const childMemory = "memory:"
 
 // TestChild is no test of its own: it runs one task in the working directory.
 func TestChild(t *testing.T) {
@@ -36,12 +46,36 @@ func TestChild(t *testing.T) {
 	if err := decoder.Decode(&in); err != nil {
 		t.Fatal(err)
 	}
-	mustIn(t, taskstest.In(t, "."), driver(), in)
+	env := taskstest.In(t, ".").Env()
+	if death, err := strconv.ParseInt(os.Getenv(deathVariable), 10, 64); err == nil {
+		env.Progress = func(done, _ int64, _ string) {
+			if done >= death {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				select {}
+			}
+		}
+	}
+	if err := run(t, s3.New(s3.WithCopyLimits(5<<20, 5<<20)), in, env); err != nil {
+		t.Fatalf("%v (%v)", err, errors.Unwrap(err))
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	fmt.Println(childMemory, memory.Sys)
 }
 
-// interrupt runs a task in another process and kills it as soon as its memory, which
-// is in a file with this pattern, has some parts.
-func interrupt(t *testing.T, e *taskstest.Execution, in inputs, parts int) {
+// run runs a task with an environment of the test's.
+func run(t *testing.T, d tasks.Driver, in inputs, env tasks.Env) error {
+	t.Helper()
+	s, err := d.Open(t.Context(), taskstest.Decode(t, d, in), env)
+	if err != nil {
+		return err
+	}
+	_, err = s.Do(t.Context())
+	return errors.Join(err, s.Close())
+}
+
+// child is a process that runs a task.
+func child(t *testing.T, e *taskstest.Execution, in inputs) *exec.Cmd {
 	t.Helper()
 	text, err := json.Marshal(in)
 	if err != nil {
@@ -50,39 +84,27 @@ func interrupt(t *testing.T, e *taskstest.Execution, in inputs, parts int) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestChild$") //nolint:gosec // this very program
 	cmd.Dir = e.Dir
 	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case err := <-ended:
-			t.Fatalf("the task ended before it was killed: %v\n%s", err, said.String())
-		case <-tick.C:
-		}
-		if noted(e) >= parts {
-			break
-		}
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	<-ended
+	return cmd
 }
 
-// noted counts the parts that a transfer has noted as done.
-func noted(e *taskstest.Execution) int {
-	files, _ := filepath.Glob(filepath.Join(e.Dir, ".weir-s3-*.state"))
-	if len(files) == 0 {
-		return 0
+// interrupt runs a task in another process, which SIGKILL ends as soon as it has
+// told that so many bytes are done.
+func interrupt(t *testing.T, e *taskstest.Execution, in inputs, done int64) {
+	t.Helper()
+	cmd := child(t, e, in)
+	cmd.Env = append(cmd.Env, fmt.Sprint(deathVariable, "=", done))
+	out, err := cmd.CombinedOutput()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		t.Fatalf("the task was not killed: %v\n%s", err, out)
 	}
-	text, _ := os.ReadFile(files[0])
-	return max(bytes.Count(text, []byte("\n"))-1, 0)
+}
+
+// sdkClient talks to the server without the driver.
+func sdkClient(in inputs) *sdk.Client {
+	return sdk.New(sdk.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(in["endpoint"].(string)), UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(in["access_key_id"].(string), in["secret_access_key"].(string), ""),
+	})
 }
 
 // leftovers are what must not remain: temporary files, and uploads in parts.
@@ -94,11 +116,7 @@ func leftovers(t *testing.T, e *taskstest.Execution, in inputs) []string {
 			left = append(left, name)
 		}
 	}
-	client := sdk.New(sdk.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String(in["endpoint"].(string)), UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(in["access_key_id"].(string), in["secret_access_key"].(string), ""),
-	})
-	out, err := client.ListMultipartUploads(t.Context(), &sdk.ListMultipartUploadsInput{Bucket: aws.String(in["bucket"].(string))})
+	out, err := sdkClient(in).ListMultipartUploads(t.Context(), &sdk.ListMultipartUploadsInput{Bucket: aws.String(in["bucket"].(string))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,20 +128,20 @@ func leftovers(t *testing.T, e *taskstest.Execution, in inputs) []string {
 
 func TestResume(t *testing.T) {
 	t.Parallel()
-	const size, part = 150 << 20, 5 << 20
+	const size, part = 60 << 20, 5 << 20
 	content := random(t, size)
 	in := bucket(t).with(inputs{"key": "large", "part_size": part, "concurrency": 2})
 	e := taskstest.NewExecution(t)
 	write(t, e, "large.bin", content)
 
 	up := in.with(inputs{"command": "upload", "file": "large.bin", "checksums": "always"})
-	interrupt(t, e, up, 3)
+	interrupt(t, e, up, 5*part) // of which two may not be noted yet
 	out := mustIn(t, e, driver(), up)
 	if resumed, _ := out["resumed"].(int64); resumed < 3*part || resumed >= size {
 		t.Errorf("up: resumed after %v", out["resumed"])
 	}
 	down := in.with(inputs{"command": "download", "file": "back/again.bin", "checksums": "always"})
-	interrupt(t, e, down, 1)
+	interrupt(t, e, down, 5*part)
 	if _, err := os.Stat(filepath.Join(e.Dir, "back", "again.bin")); err == nil {
 		t.Error("half a file has the final name")
 	}
@@ -139,15 +157,45 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestResumeCopy goes on with a copy in parts.
+func TestResumeCopy(t *testing.T) {
+	t.Parallel()
+	const size, part = 60 << 20, 5 << 20
+	in := bucket(t).with(inputs{"command": "copy", "key": "large", "to_key": "copy", "concurrency": 2})
+	e := taskstest.NewExecution(t)
+	write(t, e, "large.bin", random(t, size))
+	up := in.with(inputs{"command": "upload", "file": "large.bin", "to_key": nil, "part_size": part})
+	etag := mustIn(t, e, driver(), up)["etag"]
+	interrupt(t, e, in, size/2)
+	first, env := int64(0), e.Env()
+	env.Progress = func(done, _ int64, _ string) {
+		if first == 0 {
+			first = done
+		}
+	}
+	if err := run(t, s3.New(s3.WithCopyLimits(part, part)), in, env); err != nil {
+		t.Fatal(err)
+	}
+	if first < size/2-2*part {
+		t.Errorf("it began with %d bytes done", first)
+	}
+	if got := mustIn(t, e, driver(), in.with(inputs{"command": "metadata", "key": "copy"})); got["etag"] != etag {
+		t.Errorf("the copy has another content")
+	}
+	if left := leftovers(t, e, in); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // TestResumeAfterAChange starts anew where what is there now is another thing.
 func TestResumeAfterAChange(t *testing.T) {
 	t.Parallel()
-	const size, part = 60 << 20, 5 << 20
+	const size, part = 30 << 20, 5 << 20
 	in := bucket(t).with(inputs{"key": "large", "part_size": part, "concurrency": 1})
 	e := taskstest.NewExecution(t)
 	write(t, e, "large.bin", random(t, size))
 	up := in.with(inputs{"command": "upload", "file": "large.bin"})
-	interrupt(t, e, up, 2)
+	interrupt(t, e, up, size/2)
 	changed := random(t, size)
 	write(t, e, "large.bin", changed)
 	if out := mustIn(t, e, driver(), up); out["resumed"] != nil {
@@ -162,7 +210,7 @@ func TestResumeAfterAChange(t *testing.T) {
 	large := in.with(inputs{"part_size": 5 << 20, "concurrency": 4})
 	write(t, e, "large.bin", random(t, 2*size))
 	mustIn(t, e, driver(), large.with(inputs{"command": "upload", "file": "large.bin"}))
-	interrupt(t, e, down.with(inputs{"file": "g"}), 1)
+	interrupt(t, e, down.with(inputs{"file": "g"}), size)
 	mustIn(t, e, driver(), up.with(inputs{"file": "f"}))
 	if out := mustIn(t, e, driver(), down.with(inputs{"file": "g"})); out["resumed"] != nil {
 		t.Errorf("down: resumed after %v", out["resumed"])
@@ -180,7 +228,7 @@ func TestCancelled(t *testing.T) {
 	t.Parallel()
 	in := bucket(t).with(inputs{"key": "large", "part_size": 5 << 20, "concurrency": 2})
 	e := taskstest.NewExecution(t)
-	write(t, e, "large.bin", random(t, 100<<20))
+	write(t, e, "large.bin", random(t, 40<<20))
 	for _, command := range []string{"upload", "download"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		env := e.Env()

@@ -1,0 +1,56 @@
+package s3_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/weir-engine/weir/tasks/taskstest"
+)
+
+// memoryOf runs a task in a process of its own, and gives how much memory that had.
+func memoryOf(t *testing.T, e *taskstest.Execution, in inputs) int64 {
+	t.Helper()
+	out, err := child(t, e, in).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", in["command"], err, out)
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		var had int64
+		if _, err := fmt.Sscanf(lines.Text(), childMemory+" %d", &had); err == nil {
+			return had
+		}
+	}
+	t.Fatalf("the child told nothing:\n%s", out)
+	return 0
+}
+
+// TestMemory keeps transfers within 1 MiB for each part under way, whatever the size
+// of parts and objects.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	const size, part, concurrency = 128 << 20, 16 << 20, 8
+	in := bucket(t).with(inputs{"key": "k", "part_size": part, "concurrency": concurrency, "checksums": "always"})
+	e := taskstest.NewExecution(t)
+	name := filepath.Join(e.Dir, "large")
+	write(t, e, "small", []byte("x"))
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, size); err != nil {
+		t.Fatal(err)
+	}
+	base := memoryOf(t, e, in.with(inputs{"command": "upload", "file": "small"}))
+	for command, file := range map[string]string{"upload": "large", "download": "back"} {
+		in := in.with(inputs{"command": command, "file": file})
+		if command == "download" {
+			mustIn(t, e, driver(), in.with(inputs{"command": "upload", "file": "large"}))
+		}
+		if took := memoryOf(t, e, in) - base; took > concurrency<<20 {
+			t.Errorf("%s of %d MiB took %d MiB of memory", command, size>>20, took>>20)
+		}
+	}
+}
