@@ -190,9 +190,9 @@ func (s *session) plainValue(ctx context.Context, c column, v driver.Value) (any
 
 // fits checks the size of a value.
 func (s *session) fits(size int) error {
-	if limit := s.in.Int("max_lob_size"); int64(size) > limit {
+	if int64(size) > s.largest {
 		return &tasks.Error{Kind: tasks.Invalid, Input: "max_lob_size",
-			Message: fmt.Sprintf("a value of %d bytes, and max_lob_size is %d", size, limit)}
+			Message: fmt.Sprintf("a value of %d bytes, and max_lob_size is %d", size, s.largest)}
 	}
 	return nil
 }
@@ -219,10 +219,25 @@ func exact(text string) (any, error) {
 		return text, nil
 	}
 	text = strings.TrimSuffix(text, ".")
-	if n := strings.TrimPrefix(text, "-"); n == "" || strings.Trim(n, "0123456789.") != "" || n[0] == '.' {
+	if !isDecimal(strings.TrimPrefix(text, "-")) {
 		return nil, errors.New("the server sent a number that is none")
 	}
 	return json.Number(text), nil
+}
+
+// isDecimal tells whether a text is digits with at most one point among them.
+func isDecimal(text string) bool {
+	points := 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= '0' && c <= '9':
+		case c == '.' && i > 0 && i < len(text)-1 && points == 0:
+			points++
+		default:
+			return false
+		}
+	}
+	return text != ""
 }
 
 // inline collects rows for the output.

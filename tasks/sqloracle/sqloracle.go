@@ -74,7 +74,7 @@ func (d *Driver) Spec() tasks.Spec { return spec() }
 func (d *Driver) Open(_ context.Context, in schema.Inputs, env tasks.Env) (tasks.Session, error) {
 	// A connection has no operation of its own, and can be tested without one.
 	op, missing := spec().Check(in)
-	s := &session{op: op.Name, in: in, env: env, pool: &d.pool, secrets: secret.NewRedactor()}
+	s := &session{op: op.Name, in: in, env: env, pool: &d.pool, secrets: secret.NewRedactor(), largest: in.Int("max_lob_size")}
 	var err error
 	for _, f := range spec().Inputs.Fields {
 		if f.Sensitive {
@@ -139,11 +139,12 @@ type session struct {
 	pool    *pool
 	secrets *secret.Redactor
 
-	config *configurations.ConnectionConfig
-	tls    *tls.Config
-	shown  string   // host:port/service
-	params []string // ALTER SESSION statements
-	work   work
+	config  *configurations.ConnectionConfig
+	tls     *tls.Config
+	shown   string   // host:port/service
+	params  []string // ALTER SESSION statements
+	largest int64    // bytes of one value
+	work    work
 	// missing is the error of inputs that do not say what to do.
 	missing error
 
