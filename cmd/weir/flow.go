@@ -30,6 +30,10 @@ execution keeps the one that it was started with.`
 
 // storedFlow gives a version of a flow of the store; 0 is the newest.
 func (a *app) storedFlow(ctx context.Context, name string, version int) (store.Flow, []byte, error) {
+	return a.flowOf(ctx, localOwner, name, version)
+}
+
+func (a *app) flowOf(ctx context.Context, owner, name string, version int) (store.Flow, []byte, error) {
 	opened, err := a.existingStore(ctx)
 	if err != nil {
 		return store.Flow{}, nil, err
@@ -37,16 +41,16 @@ func (a *app) storedFlow(ctx context.Context, name string, version int) (store.F
 	if opened == nil {
 		return store.Flow{}, nil, unknownFlow(name, nil)
 	}
-	found, text, err := opened.Flows().Get(ctx, localOwner, name, version)
+	found, text, err := opened.Flows().Get(ctx, owner, name, version)
 	if exitCode(err) == exitNotFound {
-		err = a.noFlow(ctx, opened, name, err)
+		err = a.noFlow(ctx, opened, owner, name, err)
 	}
 	return found, text, err
 }
 
 // noFlow is the error for a flow that the store does not have.
-func (a *app) noFlow(ctx context.Context, opened *store.Store, name string, missing error) error {
-	all, err := opened.Flows().List(ctx, localOwner)
+func (a *app) noFlow(ctx context.Context, opened *store.Store, owner, name string, missing error) error {
+	all, err := opened.Flows().List(ctx, owner)
 	if err != nil {
 		return err
 	}
@@ -63,10 +67,10 @@ func (a *app) noFlow(ctx context.Context, opened *store.Store, name string, miss
 }
 
 // namedFlow finds the flow or module of the store that a script's name means.
-func (a *app) namedFlow(ctx context.Context, _, name string) (file string, text []byte, err error) {
+func (a *app) namedFlow(ctx context.Context, owner, name string) (file string, text []byte, err error) {
 	trimmed := strings.TrimSuffix(name, ".lua")
 	for _, candidate := range []string{trimmed, strings.ReplaceAll(trimmed, ".", "/")} {
-		found, text, err := a.storedFlow(ctx, candidate, 0)
+		found, text, err := a.flowOf(ctx, owner, candidate, 0)
 		if err == nil {
 			return local.StoredFile(found.Name, found.Version), text, nil
 		}
@@ -74,7 +78,7 @@ func (a *app) namedFlow(ctx context.Context, _, name string) (file string, text 
 			return "", nil, err
 		}
 	}
-	_, _, err = a.storedFlow(ctx, trimmed, 0) // for its hint
+	_, _, err = a.flowOf(ctx, owner, trimmed, 0) // for its hint
 	return "", nil, err
 }
 

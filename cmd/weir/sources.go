@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/connections/secret"
+	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/vaultint"
 )
 
@@ -44,9 +47,13 @@ func decodeSecretSource(node schema.Node, origin string) (secretSource, error) {
 	return source, nil
 }
 
-// secretSources gives every configured source of secrets, by precedence: those of
-// earlier origins hide those of the same name in later ones.
-func (a *app) secretSources(ctx context.Context) ([]secretSource, error) {
+// secretSources gives every source of secrets that an owner has, by precedence: those
+// of earlier origins hide those of the same name in later ones. What the command line,
+// files and the environment say is for the owner of this machine.
+func (a *app) secretSources(ctx context.Context, owner string) ([]secretSource, error) {
+	if owner != localOwner {
+		return a.secretSourcesFromStore(ctx, owner)
+	}
 	var found []secretSource
 	if file := firstOf(a.flags.secrets, a.getenv("WEIR_SECRETS")); file != "" {
 		found = append(found, secretSource{name: vaultint.DefaultName, origin: "--secrets", file: file})
@@ -55,7 +62,7 @@ func (a *app) secretSources(ctx context.Context) ([]secretSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	fromStore, err := a.secretSourcesFromStore(ctx)
+	fromStore, err := a.secretSourcesFromStore(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
@@ -129,12 +136,12 @@ func (a *app) secretSourcesFromFile() ([]secretSource, error) {
 // vaultDocuments is the kind of the store's documents that are Vault configurations.
 const vaultDocuments = "vault"
 
-func (a *app) secretSourcesFromStore(ctx context.Context) ([]secretSource, error) {
+func (a *app) secretSourcesFromStore(ctx context.Context, owner string) ([]secretSource, error) {
 	opened, err := a.existingStore(ctx)
 	if opened == nil || err != nil {
 		return nil, err
 	}
-	documents, err := opened.Documents(vaultDocuments).List(ctx, "")
+	documents, err := opened.Documents(vaultDocuments).List(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +150,10 @@ func (a *app) secretSourcesFromStore(ctx context.Context) ([]secretSource, error
 		source, err := parseSecretSource(d.Name, d.Text(), "store")
 		if err != nil {
 			return nil, err
+		}
+		if owner != localOwner {
+			source.vault.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } // those of the environment are not theirs
+			source.vault.Log = slog.New(warnings{a})
 		}
 		found = append(found, source)
 	}
@@ -170,17 +181,22 @@ func firstOf(texts ...string) string {
 	return ""
 }
 
-// secretReader reads each secret from the source that its reference names. Sources
-// are looked up and opened when the first secret of theirs is read, so that a
-// command which needs none touches none.
+// secretReader reads each secret from the source that its reference names, of the
+// owner that the reading is for. Sources are looked up and opened when the first
+// secret of theirs is read, so that a command which needs none touches none.
 type secretReader struct {
-	app    *app
-	lookup func(ctx context.Context, name string) (connections.SecretReader, error)
+	app     *app
+	reading connections.Reading
+}
+
+// For implements connections.Custodian.
+func (r *secretReader) For(reading connections.Reading) connections.SecretReader {
+	return &secretReader{r.app, reading}
 }
 
 // ReadSecret implements connections.SecretReader.
 func (r *secretReader) ReadSecret(ctx context.Context, ref secret.Ref) (secret.Data, error) {
-	reader, err := r.lookup(ctx, firstOf(ref.Vault, vaultint.DefaultName))
+	reader, err := r.app.secretReader(ctx, r.reading.Owner, firstOf(ref.Vault, vaultint.DefaultName))
 	var failed *secret.ReadError
 	if errors.As(err, &failed) {
 		failed.Ref = ref
@@ -192,16 +208,47 @@ func (r *secretReader) ReadSecret(ctx context.Context, ref secret.Ref) (secret.D
 		return secret.Data{}, r.unknown(ctx, ref)
 	}
 	data, err := reader.ReadSecret(ctx, ref)
-	if errors.As(err, &failed) {
+	if errors.As(err, &failed) && r.reading.Owner == localOwner {
 		r.app.noteUnread(failed)
 	}
-	return data, err
+	if err != nil {
+		return secret.Data{}, err
+	}
+	if err := r.account(ctx, data.Ref); err != nil {
+		return secret.Data{}, err
+	}
+	return data, nil
+}
+
+// account writes down that a secret was read, before anybody has it.
+func (r *secretReader) account(ctx context.Context, ref secret.Ref) error {
+	opened, err := r.app.existingStore(ctx)
+	if opened == nil && err == nil {
+		return nil // there is nowhere to write it, and nobody but who runs the command
+	}
+	event := engine.AuditEvent{
+		What: engine.AuditSecretRead, Owner: r.reading.User, Execution: engine.ID(r.reading.Execution),
+		Connection: r.reading.Connection, ConnectionOwner: r.reading.Owner, Version: ref.Version,
+	}
+	asked := ref
+	asked.Version = 0
+	event.Path = asked.String()
+	if err == nil {
+		err = opened.Audit().Record(ctx, event)
+	}
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &secret.ReadError{
+		Ref: ref, Reason: secret.Unreachable, Err: err,
+		Detail: "no secret is read without an audit event, and it cannot be written: " + err.Error(), Hint: hintOf(err),
+	}
 }
 
 // Forget implements connections.Forgetter. A source that cannot be opened keeps
 // nothing.
 func (r *secretReader) Forget(ref secret.Ref) {
-	reader, err := r.lookup(context.Background(), firstOf(ref.Vault, vaultint.DefaultName))
+	reader, err := r.app.secretReader(context.Background(), r.reading.Owner, firstOf(ref.Vault, vaultint.DefaultName))
 	if err != nil {
 		return
 	}
@@ -213,7 +260,7 @@ func (r *secretReader) Forget(ref secret.Ref) {
 // unknown says that there is no source of that name, and which there are.
 func (r *secretReader) unknown(ctx context.Context, ref secret.Ref) error {
 	name := firstOf(ref.Vault, vaultint.DefaultName)
-	sources, err := r.app.secretSources(ctx)
+	sources, err := r.app.secretSources(ctx, r.reading.Owner)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -171,4 +172,26 @@ func (s vaultSetting) usage() string {
 		return "file of " + text
 	}
 	return text
+}
+
+// ofMachine tells what is against the use of a source by somebody whose machine this
+// is not: files and identities of the machine are not theirs.
+func (s *secretSource) ofMachine() error {
+	input := ""
+	for _, setting := range s.settings() {
+		if setting.from == asPath && setting.shown() != nil {
+			input = setting.Name
+		}
+	}
+	if input == "" && s.vault.Auth.Method == vaultint.MethodKubernetes {
+		input = "auth"
+	}
+	if input == "" {
+		return nil
+	}
+	return &secret.ReadError{
+		Ref: secret.Ref{Vault: s.name}, Reason: secret.Denied,
+		Detail: fmt.Sprintf("%q of Vault configuration %q asks for what belongs to the machine of the engine", input, s.name),
+		Hint:   "give the value itself: a token, a secret id, a password or a certificate",
+	}
 }

@@ -122,6 +122,30 @@ func (s storeSource) List(ctx context.Context, owner string) ([]connections.Conn
 	return opened.Connections().List(ctx, owner)
 }
 
+// sharedSource is what is shared with somebody, as a source of connections.
+type sharedSource struct{ app *app }
+
+// Get implements connections.Source.
+func (s sharedSource) Get(ctx context.Context, owner, name string) (connections.Connection, error) {
+	opened, err := s.app.existingStore(ctx)
+	if err != nil {
+		return connections.Connection{}, err
+	}
+	if opened == nil {
+		return connections.Connection{}, connections.ErrNotFound
+	}
+	return opened.Shares().Get(ctx, owner, name)
+}
+
+// List implements connections.Source.
+func (s sharedSource) List(ctx context.Context, owner string) ([]connections.Connection, error) {
+	opened, err := s.app.existingStore(ctx)
+	if opened == nil || err != nil {
+		return nil, err
+	}
+	return opened.Shares().List(ctx, owner)
+}
+
 // resolver finds connections in files, the store and the task types' defaults.
 func (a *app) resolver() (*connections.Resolver, error) {
 	types, err := a.tasks()
@@ -130,8 +154,9 @@ func (a *app) resolver() (*connections.Resolver, error) {
 	}
 	return connections.NewResolver(connections.ResolverConfig{
 		Sources: []connections.Source{
-			connections.NewDirs(a.connectionDirs()),
+			connections.OnlyFor(localOwner, connections.NewDirs(a.connectionDirs())),
 			storeSource{a},
+			sharedSource{a},
 			connections.NewDefaults(types),
 		},
 		Secrets: a.secrets(),
@@ -141,41 +166,56 @@ func (a *app) resolver() (*connections.Resolver, error) {
 
 // secrets reads secrets from the sources that are configured.
 func (a *app) secrets() connections.SecretReader {
-	return &secretReader{app: a, lookup: a.secretReader}
+	return &secretReader{app: a}
 }
 
-// secretReader opens the source of that name; nil if there is none.
-func (a *app) secretReader(ctx context.Context, name string) (connections.SecretReader, error) {
+// secretReader opens an owner's source of that name; nil if there is none.
+func (a *app) secretReader(ctx context.Context, owner, name string) (connections.SecretReader, error) {
 	a.mu.Lock()
-	reader := a.readers[name]
+	reader := a.readers[readerKey(owner, name)]
 	a.mu.Unlock()
 	if reader != nil {
 		return reader, nil
 	}
-	sources, err := a.secretSources(ctx)
+	sources, err := a.secretSources(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
 	for _, source := range sources {
 		if source.name == name {
-			return a.openSecretSource(source)
+			return a.openSecretSource(owner, source)
 		}
 	}
 	return nil, nil
 }
 
-func (a *app) openSecretSource(source secretSource) (connections.SecretReader, error) {
+// readerKey names an owner's source of secrets: the owner of this machine has theirs
+// under their own names.
+func readerKey(owner, name string) string {
+	if owner == localOwner {
+		return name
+	}
+	return owner + "/" + name
+}
+
+func (a *app) openSecretSource(owner string, source secretSource) (connections.SecretReader, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if reader := a.readers[source.name]; reader != nil {
+	key := readerKey(owner, source.name)
+	if reader := a.readers[key]; reader != nil {
 		return reader, nil
 	}
 	if a.readers == nil {
 		a.readers = map[string]connections.SecretReader{}
 	}
+	if owner != localOwner {
+		if err := source.ofMachine(); err != nil {
+			return nil, err
+		}
+	}
 	if source.file != "" {
 		reader := connections.OpenFileSecrets(source.file)
-		a.readers[source.name] = reader
+		a.readers[key] = reader
 		return reader, nil
 	}
 	client, err := vaultint.New(source.vault)
@@ -186,7 +226,7 @@ func (a *app) openSecretSource(source secretSource) (connections.SecretReader, e
 		}
 	}
 	a.closers = append(a.closers, func() error { client.Close(); return nil })
-	a.readers[source.name] = client
+	a.readers[key] = client
 	return client, nil
 }
 

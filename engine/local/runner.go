@@ -71,7 +71,8 @@ type Config struct {
 	// Store keeps executions; nil means that they end with the process.
 	Store Store
 	// FlowDirs are searched for flows and modules, after the directory of the one
-	// that names them.
+	// that names them: for the owner "", on whose machine they are. Flows of others
+	// find what Flows has for their owner.
 	FlowDirs []string
 	// Flows gives a flow or module that is in no directory, with its file, see
 	// [StoredFile], and its text; nil means that there are none. Its error is of kind
@@ -402,7 +403,7 @@ func (r *Runner) compile(file string, text []byte) (*flows.Program, error) {
 
 // source gives the text of a flow or module that a flow names.
 func (r *Runner) source(ctx context.Context, owner, from, name string) (file string, text []byte, err error) {
-	file, text, err = load(from, name, r.config.FlowDirs)
+	file, text, err = load(name, r.searched(owner, from))
 	var failure *engine.Error
 	if err == nil || r.config.Flows == nil || !errors.As(err, &failure) || failure.Kind != engine.NotFound {
 		return file, text, err

@@ -22,8 +22,17 @@ const maxSource = 1 << 20
 // the store, such as "deploy@3". See [Config.Flows].
 func StoredFile(name string, version int) string { return fmt.Sprintf("%s@%d", name, version) }
 
+// SentFile is what errors call the text of a flow that somebody sent, such as
+// "sent:deploy.lua": it is in no directory, and finds nothing beside it.
+func SentFile(name string) string { return sentPrefix + name }
+
+const sentPrefix = "sent:"
+
 // isStored tells whether a file is such a flow, which has no directory of its own.
 func isStored(file string) bool {
+	if strings.HasPrefix(file, sentPrefix) {
+		return true
+	}
 	at := strings.LastIndexByte(file, '@')
 	if at <= 0 {
 		return false
@@ -32,17 +41,24 @@ func isStored(file string) bool {
 	return err == nil
 }
 
-// load finds the flow or module that name means in the file from: first in the
-// directory of from, then in dirs. A name is a path with or without ".lua", or a
-// dotted module name. No name leads out of those directories.
-func load(from, name string, dirs []string) (file string, text []byte, err error) {
+// searched gives the directories in which what the file from names is looked for: its
+// own first. Directories are the machine's: nobody but whose it is reads them.
+func (r *Runner) searched(owner, from string) []string {
+	switch {
+	case owner != "":
+		return nil
+	case isStored(from):
+		return r.config.FlowDirs
+	}
+	return slices.Concat([]string{filepath.Dir(from)}, r.config.FlowDirs)
+}
+
+// load finds the flow or module that name means in directories. A name is a path with
+// or without ".lua", or a dotted module name. No name leads out of those directories.
+func load(name string, searched []string) (file string, text []byte, err error) {
 	candidates, err := candidates(name)
 	if err != nil {
 		return "", nil, err
-	}
-	searched := dirs
-	if !isStored(from) {
-		searched = slices.Concat([]string{filepath.Dir(from)}, dirs)
 	}
 	for _, dir := range searched {
 		for _, candidate := range candidates {
