@@ -1,8 +1,10 @@
 package sqloracle_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -261,6 +263,88 @@ func TestRequiredEncryption(t *testing.T) {
 	if _, err := run(t, to(secure, query, map[string]any{"tls": true, "ca_cert": ca.PEM, "encryption": "required"})); err != nil {
 		t.Errorf("with TLS: %v", err)
 	}
+}
+
+// What goes through the wire is encrypted or checked where both sides want it, at each
+// level that a connection can ask for.
+func TestNativeEncryption(t *testing.T) {
+	t.Parallel()
+	all := oracle.Security{Encryption: true, Integrity: true}
+	for name, c := range map[string]struct {
+		offered    oracle.Security
+		inputs     map[string]any
+		encrypted  bool
+		denied     string
+		smallFrame bool
+	}{
+		"accepted":              {offered: all, inputs: nil, encrypted: true},
+		"requested":             {offered: all, inputs: map[string]any{"encryption": "requested", "integrity": "requested"}, encrypted: true},
+		"required":              {offered: all, inputs: map[string]any{"encryption": "required", "integrity": "required"}, encrypted: true},
+		"small packets":         {offered: all, inputs: map[string]any{"encryption": "required", "integrity": "required"}, encrypted: true, smallFrame: true},
+		"rejected":              {offered: all, inputs: map[string]any{"encryption": "rejected", "integrity": "rejected"}},
+		"encryption alone":      {offered: oracle.Security{Encryption: true}, inputs: map[string]any{"encryption": "required"}, encrypted: true},
+		"checksums alone":       {offered: oracle.Security{Integrity: true}, inputs: map[string]any{"integrity": "required"}},
+		"no checksums there":    {offered: oracle.Security{Encryption: true}, inputs: map[string]any{"integrity": "required"}, encrypted: true, denied: "integrity"},
+		"no encryption there":   {offered: oracle.Security{Integrity: true}, inputs: map[string]any{"encryption": "required"}, denied: "encryption"},
+		"requested, none there": {inputs: map[string]any{"encryption": "requested", "integrity": "requested"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var r *recorder
+			config := oracle.Config{Negotiate: true, Security: c.offered, Script: []oracle.Case{types(), emp()}, Wrap: func(_ int, conn net.Conn) net.Conn {
+				r = &recorder{Conn: conn}
+				return r
+			}}
+			if c.smallFrame {
+				config.SDU = 512
+			}
+			server := oracle.New(t, config)
+			out, err := run(t, to(server, c.inputs, map[string]any{"fetchrow": "SELECT * FROM types WHERE 'a text' = 'a text'"}))
+			if c.denied != "" {
+				if e := wantError(t, err, tasks.Denied, c.denied+" is required"); e.Input != c.denied {
+					t.Errorf("got input %q", e.Input)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v := out["result"].(map[string]any)["V"]; v != "Grüße, 世界" {
+				t.Errorf("got %v", v)
+			}
+			if plain := bytes.Contains(r.all(), []byte("'a text' = 'a text'")); plain == c.encrypted {
+				t.Errorf("the statement went in plain text: %v", plain)
+			}
+		})
+	}
+}
+
+// A packet that somebody on the way changes is noticed where there are checksums.
+func TestChangedPacketIsNoticed(t *testing.T) {
+	t.Parallel()
+	for _, at := range []int{2, 3, 4} {
+		server := oracle.New(t, oracle.Config{Negotiate: true, Security: oracle.Security{Encryption: true, Integrity: true}, Script: []oracle.Case{emp()},
+			Wrap: func(_ int, c net.Conn) net.Conn { return &meddling{Conn: c, at: at} }})
+		_, err := run(t, to(server, query))
+		var e *tasks.Error
+		if !errors.As(err, &e) {
+			t.Errorf("packet %d was changed: got %v", at, err)
+		}
+	}
+}
+
+// meddling changes a byte of one of the packets that a server sends.
+type meddling struct {
+	net.Conn
+	at, sent int
+}
+
+func (m *meddling) Write(b []byte) (int, error) {
+	if m.sent++; m.sent == m.at+1 {
+		b = bytes.Clone(b)
+		b[len(b)-5] ^= 1
+	}
+	return m.Conn.Write(b)
 }
 
 func TestTest(t *testing.T) {

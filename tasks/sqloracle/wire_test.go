@@ -46,10 +46,11 @@ func (r *recorder) all() []byte {
 
 // record gives what the driver sends for some tasks in one session, the connect
 // packet first.
-func record(tb testing.TB, tasks ...map[string]any) (login, requests []byte) {
+func record(tb testing.TB, negotiate bool, tasks ...map[string]any) (login, requests []byte) {
 	tb.Helper()
 	var r *recorder
 	server := oracle.New(tb, oracle.Config{
+		Negotiate: negotiate, Security: oracle.Security{Encryption: negotiate, Integrity: negotiate},
 		Script: []oracle.Case{
 			emp(), {Match: "docs", Result: oracle.Result{Columns: []oracle.Column{{Name: "C", Type: oracle.Clob}}, Rows: [][]any{{"text"}}}},
 			{Match: "^begin", Result: oracle.Result{Out: map[int]any{1: "7"}}}, {Match: "^(insert|update)", Result: oracle.Result{Affected: 1}},
@@ -88,7 +89,7 @@ func recorded() []map[string]any {
 // change of it is noticed.
 func TestRequestsAreAsBefore(t *testing.T) {
 	t.Parallel()
-	_, requests := record(t, recorded()...)
+	_, requests := record(t, false, recorded()...)
 	got := hex.Dump(requests)
 	file := filepath.Join("testdata", "requests.golden")
 	if *update {
@@ -122,11 +123,13 @@ func (r *replayed) SetWriteDeadline(time.Time) error { return nil }
 // FuzzServer sends garbage to the protocol test server: it ends the connection, and
 // neither panics nor hangs nor fills the memory.
 func FuzzServer(f *testing.F) {
-	login, requests := record(f, recorded()...)
+	login, requests := record(f, false, recorded()...)
+	encrypted, _ := record(f, true)
+	f.Add(encrypted)
 	f.Add(append(bytes.Clone(login), requests...))
 	f.Add(login[:len(login)/2])
 	f.Add([]byte("\x00\x08\x00\x00\x01\x00\x00\x00"))
-	server, err := oracle.Start(oracle.Config{AnyPassword: true, Script: []oracle.Case{
+	server, err := oracle.Start(oracle.Config{AnyPassword: true, Security: oracle.Security{Encryption: true, Integrity: true}, Script: []oracle.Case{
 		{Match: "hang"}, {Match: ".", Result: oracle.Result{Columns: []oracle.Column{{Name: "C", Type: oracle.Clob}}, Rows: [][]any{{"text"}}}},
 	}})
 	if err != nil {
@@ -140,7 +143,7 @@ func FuzzServer(f *testing.F) {
 
 func TestReplayIsUnderstood(t *testing.T) {
 	t.Parallel()
-	login, requests := record(t, recorded()...)
+	login, requests := record(t, false, recorded()...)
 	server := oracle.New(t, oracle.Config{AnyPassword: true, Script: []oracle.Case{
 		{Match: "docs", Result: oracle.Result{Columns: []oracle.Column{{Name: "C", Type: oracle.Clob}}, Rows: [][]any{{"text"}}}}, emp(), {Match: "."},
 	}})

@@ -11,7 +11,7 @@
 // oracleclients.
 //
 // Files, from the wire upwards: packet.go (TNS packets), wire.go (how numbers,
-// texts and rows are written), number.go, login.go, session.go (one client),
+// texts and rows are written), number.go, encrypt.go, login.go, session.go (one client),
 // execute.go and reply.go (statements and answers), lob.go, script.go (the table
 // of cases), server.go.
 package oracle

@@ -7,56 +7,6 @@ const (
 	nationalCharset = 2000 // AL16UTF16
 )
 
-// negotiateServices answers the negotiation of native encryption and integrity
-// with none.
-func (s *session) negotiateServices() error {
-	const head = 13
-	s.in.bytes(4)
-	length := s.in.u16()
-	if length < head {
-		return errors.New("a negotiation of services that is too short")
-	}
-	s.in.bytes(length - 6)
-	if s.in.err != nil {
-		return s.in.err
-	}
-	w := s.writer()
-	service := func(id, parts int) {
-		w.u16(id)
-		w.u16(parts)
-		w.u32(0)
-	}
-	part := func(kind int, b ...byte) {
-		w.u16(len(b))
-		w.u16(kind)
-		w.raw(b...)
-	}
-	version := []byte{0x13, 0, 0, 0}
-	service(4, 3)
-	part(5, version...)
-	part(6, 0, 31)
-	part(1, 0xDE, 0xAD, 0xBE, 0xEF, 0, 3, 0, 0, 0, 4, 0, 4, 0, 1, 0, 2, 0, 3)
-	service(1, 2)
-	part(5, version...)
-	part(6, 0xFB, 0xFF)
-	service(2, 2)
-	part(5, version...)
-	part(2, 0)
-	service(3, 2)
-	part(5, version...)
-	part(2, 0)
-	body := w.b
-
-	w = s.writer()
-	w.u32(0xDEADBEEF)
-	w.u16(head + len(body))
-	w.raw(version...)
-	w.u16(4)
-	w.raw(0)
-	w.raw(body...)
-	return s.send(w)
-}
-
 // negotiateProtocol says what the server can do.
 func (s *session) negotiateProtocol() error {
 	s.in.until() // versions

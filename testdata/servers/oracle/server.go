@@ -33,8 +33,10 @@ type Config struct {
 	FieldVersion byte
 	// Resend asks for each connect packet twice, as real listeners do.
 	Resend bool
-	// Negotiate asks for the negotiation of native encryption, and then for none.
+	// Negotiate asks for the negotiation of native encryption and checksums, and
+	// then for those of Security, by default none.
 	Negotiate bool
+	Security  Security
 	// BothMarkers sends both markers of a break before it waits for the client's.
 	BothMarkers bool
 	// BitVectors leaves out what a row has in common with the row before it.

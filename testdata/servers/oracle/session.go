@@ -27,7 +27,8 @@ type session struct {
 	in    reader
 	wide  bool
 	sdu   int
-	field byte // the version of TTC's fields
+	field byte   // the version of TTC's fields
+	armor *armor // of native encryption; nil without
 
 	plainTexts     bool // texts come without a length of their own
 	universalScale bool
@@ -179,7 +180,7 @@ func (s *session) nextData() ([]byte, error) {
 		if len(p.body) < 2 || binary.BigEndian.Uint16(p.body)&0x40 != 0 && len(p.body) == 2 {
 			return nil, errGone
 		}
-		return p.body[2:], nil
+		return s.unprotected(p.body[2:])
 	case packetMarker:
 		return nil, s.broke(p)
 	}
@@ -278,8 +279,8 @@ func (s *session) send(w *writer) error {
 		return errGone
 	}
 	for first := true; first || len(b) > 0; first = false {
-		n := min(len(b), s.sdu-headerSize-2)
-		if err := writePacket(s.conn, s.wide, packet{kind: packetData, body: append([]byte{0, 0}, b[:n]...)}); err != nil {
+		n := min(len(b), s.sdu-headerSize-2-s.armor.overhead())
+		if err := writePacket(s.conn, s.wide, packet{kind: packetData, body: append([]byte{0, 0}, s.protected(b[:n])...)}); err != nil {
 			return err
 		}
 		b = b[n:]
@@ -293,7 +294,7 @@ func (s *session) send(w *writer) error {
 // work answers message after message.
 func (s *session) work() error {
 	s.in.bigChunks = true
-	if b := s.in.peek(4); s.in.err == nil && binary.BigEndian.Uint32(b) == 0xDEADBEEF {
+	if b := s.in.peek(4); s.in.err == nil && isNegotiation(b) {
 		if err := s.negotiateServices(); err != nil {
 			return err
 		}
