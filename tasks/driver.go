@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -69,6 +70,14 @@ type Env struct {
 	CredentialTTL time.Duration
 	// IdempotencyKey is passed to systems that know such keys; may be empty.
 	IdempotencyKey string
+}
+
+// Again tells whether a context ended because the engine did, so that the operation
+// is made again by the next one. What can be gone on with then should stay. It ended
+// so if its cause has a method Again that says so.
+func Again(ctx context.Context) bool {
+	var cause interface{ Again() bool }
+	return errors.As(context.Cause(ctx), &cause) && cause.Again()
 }
 
 // Result is what an operation gives.

@@ -17,7 +17,14 @@ const shortSleep = time.Second
 
 // errStopped is why a step ends whose engine is being stopped. Such a step has no
 // result: the next engine decides what is to become of it.
-var errStopped = errors.New("the engine is being stopped")
+var errStopped error = stopped{}
+
+type stopped struct{}
+
+func (stopped) Error() string { return "the engine is being stopped" }
+
+// Again tells drivers that the step is made again.
+func (stopped) Again() bool { return true }
 
 // launch begins what a call asks for.
 func (f *flow) launch(c *call) {

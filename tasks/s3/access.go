@@ -45,8 +45,11 @@ func (s *session) checkAccess() error {
 		return missing("secret_access_key", "it belongs to access_key_id")
 	case method == authAssumeRole && hasSecret && !hasID:
 		return missing("access_key_id", "it belongs to secret_access_key")
+	case !s.env.Machine && s.asks(), !s.env.Machine && method == authWebIdentity && s.in.Secret("web_identity_token").Reveal() == "":
+		return &tasks.Error{Kind: tasks.Denied, Input: "auth_method", Message: "auth_method " + method + " would take credentials of the machine, which are not for this connection",
+			Hint: "give the connection credentials of its own"}
 	case method == authAssumeRole && s.in.String("role_arn") == "",
-		method == authWebIdentity && s.in.String("role_arn") == "" && os.Getenv("AWS_ROLE_ARN") == "":
+		method == authWebIdentity && s.role() == "":
 		return missing("role_arn", "auth_method "+method+" needs it")
 	}
 	return nil
@@ -99,11 +102,7 @@ func (s *session) connect(ctx context.Context) error {
 			o.RoleSessionName, o.ExternalID = s.in.String("session_name"), s.given("external_id")
 		})}
 	case authWebIdentity:
-		role := s.in.String("role_arn")
-		if role == "" {
-			role = os.Getenv("AWS_ROLE_ARN")
-		}
-		cfg.Credentials = keeping{s, stscreds.NewWebIdentityRoleProvider(s.sts(cfg), role, identityToken{s}, func(o *stscreds.WebIdentityRoleOptions) {
+		cfg.Credentials = keeping{s, stscreds.NewWebIdentityRoleProvider(s.sts(cfg), s.role(), identityToken{s}, func(o *stscreds.WebIdentityRoleOptions) {
 			o.RoleSessionName = s.in.String("session_name")
 		})}
 	}
@@ -194,6 +193,14 @@ func (s *session) asks() bool {
 		return s.in.Secret("access_key_id").Reveal() == ""
 	}
 	return false
+}
+
+// role is the role for web_identity, "" if there is none.
+func (s *session) role() string {
+	if role := s.in.String("role_arn"); role != "" || !s.env.Machine {
+		return role
+	}
+	return os.Getenv("AWS_ROLE_ARN")
 }
 
 // profile is the profile to use, "" for what the environment says.

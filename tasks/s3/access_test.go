@@ -1,6 +1,7 @@
 package s3_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -187,5 +188,43 @@ func TestCredentialsAreRequired(t *testing.T) {
 		if e := failure(t, in.with(inputs{name: nil})); e.Kind != tasks.Invalid || e.Input != name {
 			t.Errorf("without %s: got %s at %q", name, e.Kind, e.Input)
 		}
+	}
+}
+
+// TestNotOfTheMachine keeps what belongs to the machine from connections of others.
+func TestNotOfTheMachine(t *testing.T) {
+	server := servers.S3(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", server.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", server.SecretKey)
+	t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/open")
+	in := bucket(t)
+	url, asked := roles(t, in["access_key_id"].(string), in["secret_access_key"].(string), time.Hour)
+	env := taskstest.NewExecution(t).Env()
+	env.Machine = false
+	role := inputs{"sts_endpoint": url, "role_arn": "arn:aws:iam::1:role/open"}
+	for name, c := range map[string]struct {
+		in   inputs
+		want string
+	}{
+		"aws_cli":                      {withoutKeys(in, "aws_cli"), "auth_method"},
+		"default":                      {withoutKeys(in, "default"), "auth_method"},
+		"default, with keys":           {in.with(inputs{"command": "list", "auth_method": "default"}), ""},
+		"assume_role":                  {withoutKeys(in, "assume_role").with(role), "auth_method"},
+		"assume_role, with keys":       {in.with(inputs{"command": "list", "auth_method": "assume_role"}).with(role), ""},
+		"web_identity":                 {withoutKeys(in, "web_identity").with(role), "auth_method"},
+		"web_identity, with a token":   {withoutKeys(in, "web_identity").with(role).with(inputs{"web_identity_token": "a.b.c-token"}), ""},
+		"web_identity, without a role": {withoutKeys(in, "web_identity").with(inputs{"web_identity_token": "a.b.c-token"}), "role_arn"},
+	} {
+		err := run(t, driver(), c.in, env)
+		var e *tasks.Error
+		if errors.As(err, &e); c.want == "" && err != nil || c.want != "" && (e == nil || e.Input != c.want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if c.want == "auth_method" && e != nil && e.Kind != tasks.Denied {
+			t.Errorf("%s: got %s", name, e.Kind)
+		}
+	}
+	if len(*asked) != 2 {
+		t.Errorf("roles were asked for %d times", len(*asked))
 	}
 }

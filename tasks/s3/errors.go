@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -369,10 +370,13 @@ func ofMachine(err error) *tasks.Error {
 		return nil
 	}
 	e := &tasks.Error{Kind: tasks.Permanent, Message: fmt.Sprintf("%s %q: %s", path.Op, path.Path, reasonOf(path.Err))}
+	if strings.HasPrefix(filepath.Base(path.Path), temporary) {
+		e.Message = fmt.Sprintf("%s a file in the files directory: %s", path.Op, reasonOf(path.Err))
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		e.Kind = tasks.NotFound
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		e.Hint = "make room in the files directory"
 	case strings.Contains(path.Err.Error(), "escapes"), errors.Is(err, fs.ErrInvalid), errors.Is(err, syscall.ENAMETOOLONG):
 		e.Kind = tasks.Invalid

@@ -192,11 +192,20 @@ func (f *fetch) parts(ctx context.Context) (resumed int64, err error) {
 	} else {
 		t, err = openTarget(s.env.Files, f.name, id, 0)
 	}
-	defer memory.end()
+	defer func() {
+		if err != nil && memory != nil && t != nil && tasks.Again(ctx) {
+			_ = t.Close()
+			memory.leave()
+			return
+		}
+		if t != nil {
+			t.discard()
+		}
+		memory.end()
+	}()
 	if err != nil {
 		return 0, err
 	}
-	defer t.discard()
 	done, err := f.doneBefore(t, memory, header)
 	if err != nil {
 		return 0, err

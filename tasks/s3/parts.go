@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/weir-engine/weir/tasks"
 )
 
 const (
@@ -21,6 +23,8 @@ const (
 	// abortTime is how long a service that was reached may take to forget a failed
 	// upload.
 	abortTime = 5 * time.Second
+	// abortQuiet is how long parts are waited for that were on their way.
+	abortQuiet = time.Second
 )
 
 // partsHeader is what an upload in parts is.
@@ -70,7 +74,7 @@ func (s *session) sendParts(ctx context.Context, at place, c content, kind strin
 
 // do uploads all parts and puts them together. It goes on where an interrupted try
 // was if the source has not changed since.
-func (u *partsUpload) do(ctx context.Context, doing, source string) (sent, error) {
+func (u *partsUpload) do(ctx context.Context, doing, source string) (done sent, err error) {
 	// What the object shall be is part of which upload it is.
 	what, err := json.Marshal(u.object)
 	if err != nil {
@@ -83,7 +87,13 @@ func (u *partsUpload) do(ctx context.Context, doing, source string) (sent, error
 		want.ID = h.ID
 		return h == want && h.ID != ""
 	})
-	defer func() { u.memory.end() }()
+	defer func() {
+		if err != nil && (u.memory != nil && tasks.Again(ctx) || !u.abort(ctx, u.header.ID)) {
+			u.memory.leave() // another try goes on with it, or ends it
+			return
+		}
+		u.memory.end()
+	}()
 	resumed, err := u.begin(ctx, old)
 	if err != nil {
 		return sent{}, err
@@ -101,7 +111,6 @@ func (u *partsUpload) do(ctx context.Context, doing, source string) (sent, error
 		}
 	}
 	if err != nil {
-		u.abort(ctx, u.header.ID)
 		return sent{}, err
 	}
 	return sent{etag: out.ETag, version: out.VersionId, resumed: resumed}, nil
@@ -158,11 +167,7 @@ func (u *partsUpload) create(ctx context.Context) error {
 	}
 	u.header.ID = aws.ToString(out.UploadId)
 	u.parts = make([]sentPart, u.count())
-	if err := u.memory.begin(u.header); err != nil {
-		u.abort(ctx, u.header.ID)
-		return err
-	}
-	return nil
+	return u.memory.begin(u.header)
 }
 
 func (u *partsUpload) count() int32 {
@@ -247,15 +252,17 @@ func (u *partsUpload) completed(ctx context.Context) (*s3.HeadObjectOutput, bool
 }
 
 // abort has the service forget an upload and its parts, also if the context has
-// ended.
-func (u *partsUpload) abort(ctx context.Context, id string) {
+// ended, and tells whether it has.
+func (u *partsUpload) abort(ctx context.Context, id string) bool {
 	if id == "" {
-		return
+		return true
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 	defer cancel()
-	if err := u.session.abortUpload(ctx, u.at, id); err != nil {
-		u.session.env.Warn("an upload that failed could not be cleaned up, and takes room in the bucket until its rules or abort_uploads remove it: " +
+	err := u.session.abortUpload(ctx, u.at, id, abortQuiet)
+	if err != nil {
+		u.session.env.Warn("an upload that failed could not be cleaned up, and takes room in the bucket until it is made again, or its rules or abort_uploads remove it: " +
 			u.session.secrets.String(u.session.explain(ctx, err).Message))
 	}
+	return err == nil
 }

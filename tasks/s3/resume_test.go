@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/weir-engine/weir/tasks"
 	"github.com/weir-engine/weir/tasks/s3"
 	"github.com/weir-engine/weir/tasks/taskstest"
+	"github.com/weir-engine/weir/testdata/servers"
 )
 
 // childVariable holds the inputs of the task that a child process runs, and
@@ -262,4 +264,74 @@ func kindOf(err error) tasks.Kind {
 		return tasks.Kind(fmt.Sprint(err))
 	}
 	return e.Kind
+}
+
+// stopped is why a context ends whose engine is stopped.
+type stopped struct{ error }
+
+func (stopped) Again() bool { return true }
+
+// TestStoppedEngine keeps what was transferred for the next engine.
+func TestStoppedEngine(t *testing.T) {
+	t.Parallel()
+	const size, part = 40 << 20, 5 << 20
+	in := bucket(t).with(inputs{"key": "large", "part_size": part, "concurrency": 2})
+	e := taskstest.NewExecution(t)
+	write(t, e, "large.bin", random(t, size))
+	for _, task := range []inputs{{"command": "upload", "file": "large.bin"}, {"command": "download", "file": "back"}} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		env := e.Env()
+		env.Progress = func(done, _ int64, _ string) {
+			if done >= size/2 {
+				cancel(stopped{})
+			}
+		}
+		s, err := driver().Open(ctx, taskstest.Decode(t, driver(), in.with(task)), env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Do(ctx); kindOf(err) != tasks.Timeout {
+			t.Errorf("%s: got %v", task["command"], err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if out := mustIn(t, e, driver(), in.with(task)); out["resumed"] == nil {
+			t.Errorf("%s began anew", task["command"])
+		}
+	}
+	if !bytes.Equal(read(t, e, "large.bin"), read(t, e, "back")) {
+		t.Error("what came back differs")
+	}
+	if left := leftovers(t, e, in); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// TestOutage goes on with an upload whose service was away for longer than it was
+// waited for.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	const size, part = 40 << 20, 5 << 20
+	server := servers.NewS3(t, servers.S3Config{})
+	in := bucketOn(t, server).with(inputs{"command": "upload", "key": "large", "file": "large.bin", "part_size": part, "concurrency": 2})
+	e := taskstest.NewExecution(t)
+	write(t, e, "large.bin", random(t, size))
+	var once sync.Once
+	env := e.Env()
+	env.Progress = func(done, _ int64, _ string) {
+		if done >= size/2 {
+			once.Do(func() { server.Kill(t) })
+		}
+	}
+	if err := run(t, driver(), in, env); kindOf(err) != tasks.Unavailable {
+		t.Errorf("got %v", err)
+	}
+	server.Restart(t)
+	if out := mustIn(t, e, driver(), in); out["resumed"] == nil {
+		t.Error("it began anew")
+	}
+	if left := leftovers(t, e, in); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
 }

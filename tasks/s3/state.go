@@ -156,6 +156,13 @@ func (s *state[H, P]) write(v any) error {
 	return nil
 }
 
+// leave keeps what was noted for another try.
+func (s *state[H, P]) leave() {
+	if s != nil {
+		_ = s.file.Close()
+	}
+}
+
 // end forgets the transfer, which is over, one way or the other.
 func (s *state[H, P]) end() {
 	if s != nil {

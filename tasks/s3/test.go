@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http/httptrace"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -40,7 +41,7 @@ func (s *session) Test(ctx context.Context, report func(tasks.Stage)) error {
 	}
 	report(tasks.Stage{Name: "authenticate", Detail: "by " + s.in.String("auth_method")})
 	if err == nil {
-		report(tasks.Stage{Name: cmdListBuckets, Detail: fmt.Sprintf("%d buckets", len(list.Buckets))})
+		report(tasks.Stage{Name: cmdListBuckets, Detail: count(len(list.Buckets), "bucket")})
 		return nil
 	}
 	if s.in.String("bucket") == "" {
@@ -50,6 +51,13 @@ func (s *session) Test(ctx context.Context, report func(tasks.Stage)) error {
 		return err
 	}
 	return s.testBucket(ctx, report, fail)
+}
+
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return strconv.Itoa(n) + " " + thing
 }
 
 func (s *session) testBucket(ctx context.Context, report func(tasks.Stage), fail func(string, error) error) error {

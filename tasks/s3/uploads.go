@@ -37,7 +37,7 @@ func (s *session) abortUploads(ctx context.Context) (map[string]any, error) {
 		count++
 		if !dry {
 			group.Go(func() error {
-				err := s.abortUpload(groupCtx, place{bucket: bucket, key: key}, id)
+				err := s.abortUpload(groupCtx, place{bucket: bucket, key: key}, id, 0)
 				s.env.Progress(done.Add(1), 0, "ending uploads in "+bucket)
 				return err
 			})
@@ -84,26 +84,28 @@ func (s *session) uploads(ctx context.Context, bucket, prefix string, each func(
 }
 
 // abortUpload ends an upload in parts. A part that was on its way may arrive after
-// the end, and stay: S3 wants to be told until there is nothing left.
-func (s *session) abortUpload(ctx context.Context, at place, id string) error {
-	const times, pause = 10, 50 * time.Millisecond
+// the end, and bring the upload back to life: the service is told until there has
+// been nothing left for so long.
+func (s *session) abortUpload(ctx context.Context, at place, id string, quiet time.Duration) error {
+	const pause = 50 * time.Millisecond
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
-	for range times {
+	for seen := time.Now(); ; {
 		_, err := ask(ctx, s, at, (*s3.Client).AbortMultipartUpload, &s3.AbortMultipartUploadInput{
 			Bucket: &at.bucket, Key: &at.key, UploadId: &id, ExpectedBucketOwner: s.owner(),
 		})
-		if err != nil {
-			if codeOf(err) == "NoSuchUpload" {
-				return nil
-			}
+		switch {
+		case err == nil:
+			seen = time.Now()
+		case codeOf(err) != "NoSuchUpload":
 			return err
+		case time.Since(seen) >= quiet:
+			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		}
 	}
-	return nil
 }

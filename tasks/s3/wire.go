@@ -33,7 +33,10 @@ func newTransport(s *session) (*http.Transport, error) {
 	if plain && !isLoopback(host) {
 		s.env.Warn("objects are sent to and from " + host + " without encryption: use https")
 	}
-	proxy := http.ProxyFromEnvironment
+	var proxy func(*http.Request) (*url.URL, error)
+	if s.env.Machine {
+		proxy = http.ProxyFromEnvironment
+	}
 	given, err := parseURL(s, "proxy")
 	if err != nil {
 		return nil, err

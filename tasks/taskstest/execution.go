@@ -46,6 +46,7 @@ func In(tb testing.TB, dir string) *Execution {
 // Env is what the execution lends to a driver.
 func (e *Execution) Env() tasks.Env {
 	return tasks.Env{
+		Machine:  true,
 		Files:    e.root,
 		Progress: func(_, _ int64, message string) { e.say(message) },
 		Warn:     func(message string) { e.say(message) },
