@@ -57,6 +57,16 @@ func (r *Registry) Inputs(taskType string) (schema.Object, bool) {
 	return s.Inputs, ok
 }
 
+// Close ends what the drivers keep between sessions, such as idle connections: it
+// calls the method Close of those that have one. They can be used afterwards.
+func (r *Registry) Close() {
+	for _, d := range r.drivers {
+		if keeper, ok := d.(interface{ Close() }); ok {
+			keeper.Close()
+		}
+	}
+}
+
 // Default gives a copy of the value of the implicit connection
 // "<type>.default", and false if the type has none.
 func (r *Registry) Default(taskType string) (map[string]any, bool) {

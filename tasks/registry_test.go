@@ -21,6 +21,27 @@ func (driver) Open(context.Context, schema.Inputs, tasks.Env) (tasks.Session, er
 	return nil, errors.New("not made for it")
 }
 
+// keeper is a driver that keeps something between sessions.
+type keeper struct {
+	driver
+	closed *int
+}
+
+func (k keeper) Close() { *k.closed++ }
+
+func TestRegistryClosesWhatDriversKeep(t *testing.T) {
+	t.Parallel()
+	closed := 0
+	r, err := tasks.NewRegistry(driver{good("ABLE")}, keeper{driver{good("ZED")}, &closed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	if closed != 1 {
+		t.Errorf("the driver was closed %d times", closed)
+	}
+}
+
 func good(taskType string) tasks.Spec {
 	return tasks.Spec{
 		Type: taskType,

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -75,6 +79,16 @@ func TestOracleRotation(t *testing.T) {
 		}
 		return versions, tries, told
 	}
+	explain := func() string {
+		t.Helper()
+		var out bytes.Buffer
+		p := a.process
+		p.out = &out
+		if code := execute(t.Context(), []string{"connection", "explain", "oracle", "--connections", dir}, p); code != 0 {
+			t.Errorf("explain ended with %d", code)
+		}
+		return out.String()
+	}
 	for _, step := range []struct {
 		rotate   string
 		versions []int
@@ -88,6 +102,10 @@ func TestOracleRotation(t *testing.T) {
 			server.DropAll() // or the session from before would do
 		}
 		versions, tries, told := ask()
+		explained := explain()
+		if last := fmt.Sprintf("oracle@%d#password", step.versions[len(step.versions)-1]); !strings.Contains(explained, last) || !strings.Contains(explained, "my-user") || strings.Contains(explained, "-password") {
+			t.Errorf("want %s and the user in there, and no password:\n%s", last, explained)
+		}
 		if diff := cmp.Diff(step.versions, versions); diff != "" || tries != step.tries {
 			t.Errorf("%d tries, versions (-want +got):\n%s", tries, diff)
 		}
@@ -97,6 +115,43 @@ func TestOracleRotation(t *testing.T) {
 	}
 	if got := server.Statements(); len(got) != 3 {
 		t.Errorf("the server got %q", got)
+	}
+	// What was kept for the next task ends with the program.
+	if err := a.close(); err != nil {
+		t.Error(err)
+	}
+	if got := server.Count("logoff"); got != 1 {
+		t.Errorf("%d sessions said goodbye, want the one that was idle", got)
+	}
+}
+
+// TestOracleSaysNothingOnItsOwn looks at the output of a real process whose client
+// library prints the server's warning: it is the result and nothing else.
+func TestOracleSaysNothingOnItsOwn(t *testing.T) {
+	t.Parallel()
+	server := oracle.New(t, oracle.Config{Accounts: map[string]oracle.Account{
+		"SCOTT": {Password: "tiger", Warning: &oracle.Error{Code: 28002, Text: "the password will expire within 7 days"}}}})
+	dir := t.TempDir()
+	flow := filepath.Join(dir, "flow.lua")
+	if err := os.WriteFile(filepath.Join(dir, "oracle.yaml"), []byte(fmt.Sprintf("name: o\ntype: SQLORACLE\nvalue: {host: %q, service_name: XEPDB1, user: scott, password: tiger}\n", server.Addr)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := `return connect("o", { fetchval = "SELECT 1 FROM DUAL" }).output.result`
+	if err := os.WriteFile(flow, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), weirBinary(t), "run", flow, "--connections", dir, "-o", "json") //nolint:gosec // built by this test
+	cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
+	var out, told bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &told
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, told.String())
+	}
+	if got := strings.TrimSpace(out.String()); got != "1" {
+		t.Errorf("got %q on the standard output", got)
+	}
+	if server.Count("login") == 0 {
+		t.Error("nobody logged in")
 	}
 }
 

@@ -47,8 +47,12 @@ func (a *app) tasks() (*tasks.Registry, error) {
 		return a.types, nil
 	}
 	types, err := all.Registry()
+	if err != nil {
+		return nil, err
+	}
 	a.types = types
-	return types, err
+	a.closers = append(a.closers, func() error { types.Close(); return nil })
+	return types, nil
 }
 
 // store opens the store, and makes it if there is none yet.
