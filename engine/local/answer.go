@@ -149,12 +149,12 @@ func (f *flow) turnLive() {
 		return
 	}
 	f.live = true
+	f.inbox, f.early = append(f.inbox, f.early...), nil
 	if f.row.Status == engine.Paused {
 		f.paused = true
 	} else {
 		f.launchAll()
 	}
-	f.inbox, f.early = append(f.inbox, f.early...), nil
 }
 
 func (f *flow) launchAll() {
@@ -209,13 +209,16 @@ func (f *flow) cancelCall(c *call) {
 	if !f.live || !f.launched {
 		return // launch will see it
 	}
-	if c.cancel != nil {
-		c.cancel()
-	}
-	switch {
-	case c.created:
-		f.runner.tell(c.flowID(), journal.Order{Verb: journal.VerbCancel})
-	case !c.next.IsZero(): // it is between two tries
-		f.tryChild(c)
-	}
+	f.changes.onDisk(f.changes.given, func() {
+		if c.cancel != nil {
+			c.cancel()
+		}
+		switch {
+		case c.ended:
+		case c.created:
+			f.runner.tell(c.flowID(), journal.Order{Verb: journal.VerbCancel})
+		case !c.next.IsZero(): // it is between two tries
+			f.tryChild(c)
+		}
+	})
 }

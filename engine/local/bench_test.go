@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 // durable is a runner that serves a store of its own.
 func durable(tb testing.TB, dir string) *local.Runner {
 	tb.Helper()
+	debug.SetGCPercent(local.GCPercent) // as `weir serve` does
 	types, err := all.Registry()
 	if err != nil {
 		tb.Fatal(err)

@@ -22,8 +22,11 @@ type call struct {
 
 	// Of steps and child flows.
 	id        engine.ID
+	after     int // number of the event before which all must be on disk when it begins
 	cancelled bool
 	cancel    context.CancelFunc // of a step that runs
+	entering  bool               // the script is making the call
+	step      func()             // to be run by the line that waits for it
 	end       engine.Execution
 	ended     bool
 	// Of child flows.
@@ -61,7 +64,7 @@ func (c *call) execution() engine.Execution {
 // enter takes a call of the script in. What it starts begins at once, unless the
 // journal may know its answer.
 func (f *flow) enter(ctx context.Context, asked engine.Call) (*call, error) {
-	c := &call{Call: asked, ctx: ctx}
+	c := &call{Call: asked, ctx: ctx, after: f.changes.given}
 	c.line = &line{wake: make(chan struct{}), call: c}
 	switch asked.Kind {
 	case engine.CallWaitAll, engine.CallWaitAny, engine.CallCancel:
@@ -86,7 +89,9 @@ func (f *flow) enter(ctx context.Context, asked engine.Call) (*call, error) {
 	f.calls[c.address] = c
 	f.order = append(f.order, c)
 	if f.live && f.launched {
+		c.entering = true
 		f.launch(c)
+		c.entering = false
 	}
 	return c, nil
 }

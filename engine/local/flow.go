@@ -179,6 +179,13 @@ func (f *flow) Call(ctx context.Context, asked engine.Call) (engine.Reply, error
 	f.running = false
 	f.advance()
 	f.mu.Unlock()
+	if c.step != nil { // the line waits anyway
+		c.step()
+		f.mu.Lock()
+		f.busy--
+		f.advance()
+		f.mu.Unlock()
+	}
 	<-c.line.wake
 	return c.line.reply, c.line.err
 }

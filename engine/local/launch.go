@@ -163,7 +163,8 @@ func (f *flow) wake(c *call) {
 	f.flush()
 }
 
-// launchStep runs a connect or task call beside the script.
+// launchStep runs a connect or task call beside the script, or on the goroutine of
+// the line that waits for it, whose stack has grown already.
 func (f *flow) launchStep(c *call) {
 	if c.cancelled {
 		f.record(c, f.endOf(c, cancelledError()))
@@ -171,7 +172,7 @@ func (f *flow) launchStep(c *call) {
 	}
 	ctx, cancel := context.WithCancel(f.runner.life)
 	c.cancel = cancel
-	f.beside(func() {
+	step := func() {
 		defer cancel()
 		e, stopped := f.perform(ctx, c)
 		f.mu.Lock()
@@ -180,7 +181,13 @@ func (f *flow) launchStep(c *call) {
 		if !stopped && !f.dropped {
 			f.record(c, e)
 		}
-	})
+	}
+	if c.entering && c.line != nil {
+		c.step = step
+		f.busy++
+		return
+	}
+	f.beside(step)
 }
 
 // beside does something beside the script, which keeps the flow in memory. It is
@@ -274,6 +281,10 @@ func (f *flow) begin(ctx context.Context, c *call, place *place, taskType string
 		return nil, err
 	}
 	if !once || f.runner.config.Store == nil {
+		if err := f.awaitDisk(ctx, c.after); err != nil {
+			end()
+			return nil, err
+		}
 		return end, nil
 	}
 	written := make(chan struct{})

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"time"
@@ -19,8 +20,14 @@ const (
 // outbox is what a flow has to write. One change is being written at a time, so
 // that the numbers of events have no gap whatever fails; what comes up meanwhile is
 // written together.
+//
+// The script has its answers as soon as they are about to be written, and goes on
+// while they are. What follows from them leaves the engine only when they are on
+// disk: it waits until then, or is written after them.
 type outbox struct {
-	next int // number of the next event to be written
+	next  int // number of the next event to be written
+	given int // number of the next event whose answer the script has not been given
+	gates []gate
 	batch
 	writing bool
 	lines   int // number of the last line of the log
@@ -29,6 +36,12 @@ type outbox struct {
 	failed  bool // the last try to write failed
 	held    bool // more is to be written in the same piece
 	alone   bool // what was written last was a setting
+}
+
+// gate holds back what follows from the events before a number.
+type gate struct {
+	number int
+	open   func() // called when they are on disk
 }
 
 // batch is what is written in one piece.
@@ -93,10 +106,13 @@ func (f *flow) flush() {
 	}
 	written := o.take()
 	if f.runner.config.Store == nil {
+		f.give(written.events)
 		f.written(written)
 		return
 	}
 	o.writing = true
+	f.give(written.events[max(o.given-o.next, 0):])
+	o.given = max(o.given, o.next+len(written.events))
 	var traced int
 	written.traces, traced = f.tree.scope.Traces(o.traced)
 	if written.state == nil && len(written.events) > 0 && f.row.State != (journal.State{Status: engine.Running}) && !f.paused {
@@ -118,10 +134,13 @@ func (f *flow) flush() {
 		if s := written.setting(); s != nil {
 			if s.Done {
 				written.events = append(written.events, s.Observed)
+				f.give([]journal.Event{s.Observed})
 			}
 			settled = func() { f.settled(s) }
 		}
 		o.next += len(written.events)
+		o.given = max(o.given, o.next)
+		o.openGates()
 		o.traced = max(o.traced, traced)
 		if written.state != nil {
 			f.row.State = *written.state
@@ -134,9 +153,9 @@ func (f *flow) flush() {
 	})
 }
 
-// written gives out the answers that are on disk now.
-func (f *flow) written(b batch) {
-	for _, e := range b.events {
+// give gives out answers.
+func (f *flow) give(events []journal.Event) {
+	for _, e := range events {
 		switch e.(type) {
 		case *journal.Returned, *journal.Woken, *journal.Answered, *journal.Observed, *journal.Cancelled:
 			if f.live {
@@ -147,6 +166,44 @@ func (f *flow) written(b batch) {
 		}
 	}
 	f.interruptSoon()
+}
+
+// awaitDisk waits until the events before a number are on disk.
+func (f *flow) awaitDisk(ctx context.Context, number int) error {
+	open := make(chan struct{})
+	f.mu.Lock()
+	f.changes.onDisk(number, func() { close(open) })
+	f.mu.Unlock()
+	select {
+	case <-open:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// onDisk calls do when the events before a number are on disk.
+func (o *outbox) onDisk(number int, do func()) {
+	if o.next >= number {
+		do()
+		return
+	}
+	o.gates = append(o.gates, gate{number, do})
+}
+
+func (o *outbox) openGates() {
+	for i := 0; i < len(o.gates); {
+		if g := o.gates[i]; g.number <= o.next {
+			o.gates = slices.Delete(o.gates, i, i+1)
+			g.open()
+			continue
+		}
+		i++
+	}
+}
+
+// written does what is to be done when a batch is on disk.
+func (f *flow) written(b batch) {
 	for _, first := range b.first {
 		first()
 	}

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 
 	"modernc.org/sqlite"
@@ -66,10 +67,7 @@ func (w *writer) run() {
 	defer close(w.ended)
 	var batch []*commit
 	for {
-		w.mu.Lock()
-		for len(w.queue) == 0 && !w.closed {
-			w.more.Wait()
-		}
+		w.await()
 		n := min(len(w.queue), maxBatch)
 		if n == 0 {
 			w.mu.Unlock()
@@ -82,6 +80,32 @@ func (w *writer) run() {
 		w.mu.Unlock()
 		w.writeAll(batch)
 		clear(batch)
+	}
+}
+
+// patience is how often others are let run before the writer sleeps: some tens of
+// microseconds on an idle machine. To be woken takes longer, and the next step of a
+// flow is often there before.
+const patience = 300
+
+// await waits until something is queued or the writer is closed, and takes the lock.
+func (w *writer) await() {
+	w.mu.Lock()
+	for range patience {
+		if len(w.queue) > 0 || w.closed {
+			break
+		}
+		w.mu.Unlock()
+		runtime.Gosched()
+		w.mu.Lock()
+	}
+	for len(w.queue) == 0 && !w.closed {
+		w.more.Wait()
+	}
+	if !w.closed { // those that are about to add theirs do so
+		w.mu.Unlock()
+		runtime.Gosched()
+		w.mu.Lock()
 	}
 }
 
