@@ -47,8 +47,8 @@ type webhookBody struct {
 	Timeout      time.Duration      `json:"timeout,omitempty"`
 	ReplayWindow time.Duration      `json:"replay_window,omitempty"`
 	Enabled      bool               `json:"enabled"`
-	// Secret is the SHA-256 of a key, or the secret of signatures itself.
-	Secret []byte `json:"secret"`
+	// Kept is the SHA-256 of a key, or the secret of signatures itself.
+	Kept []byte `json:"kept"`
 }
 
 // WebhookSecret is what the callers of a webhook are checked with. It prints nothing.
@@ -243,7 +243,7 @@ func (w *Webhooks) scan(row scanner) (foundWebhook, error) {
 		Owner: found.Owner, Name: found.Name, Flow: b.Flow, Mode: b.Mode, Auth: b.Auth, MaxBody: b.MaxBody, PerMinute: b.PerMinute,
 		Timeout: b.Timeout, ReplayWindow: b.ReplayWindow, Enabled: b.Enabled, Changed: time.UnixMicro(changed).UTC(),
 	}
-	found.secret = WebhookSecret{b.Auth, &b.Secret}
+	found.secret = WebhookSecret{b.Auth, &b.Kept}
 	return found, nil
 }
 
