@@ -4,6 +4,9 @@ import "context"
 
 // Request asks a runner to run a flow.
 type Request struct {
+	// ID is the execution's, see local.NewID; one is made up if it is empty. It is an
+	// error of kind conflict if there is an execution of that id.
+	ID    ID
 	Owner string // "" is the only user of a local store
 	// File is the flow's name as errors show it; other flows that it names are
 	// looked for beside it. Text is its source.

@@ -29,7 +29,7 @@ func startEngine(b *testing.B, dir string) *engineProcess {
 	b.Helper()
 	cmd := exec.Command(weirBinary(b), "serve", "--grace", "0s") //nolint:noctx // ended by hand
 	cmd.Dir = dir
-	cmd.Env = []string{"HOME=" + dir, "WEIR_DATA_DIR=" + filepath.Join(dir, "data")}
+	cmd.Env = []string{"HOME=" + dir, "WEIR_LISTEN=127.0.0.1:0", "WEIR_DATA_DIR=" + filepath.Join(dir, "data")}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		b.Fatal(err)

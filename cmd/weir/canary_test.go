@@ -79,7 +79,7 @@ func newCanarySite(t *testing.T, env ...string) *canarySite {
 	}
 	s.env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir + "/home", "TMPDIR=" + s.dir + "/tmp",
-		"WEIR_DATA_DIR=" + s.dir + "/data", "WEIR_CONNECTION_PATH=" + s.dir + "/conn",
+		"WEIR_LISTEN=127.0.0.1:0", "WEIR_DATA_DIR=" + s.dir + "/data", "WEIR_CONNECTION_PATH=" + s.dir + "/conn",
 	}, env...)
 	for name, text := range canaries {
 		s.spells[name] = spellings(text)

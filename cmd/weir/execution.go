@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/engine/journal"
 	"github.com/weir-engine/weir/engine/store"
 )
@@ -43,45 +44,6 @@ func (a *app) executionStore(ctx context.Context) (*store.Store, error) {
 	return opened, err
 }
 
-// find gives the execution that an id, or the beginning of one, means.
-func find(ctx context.Context, executions *store.Executions, text string) (journal.Row, error) {
-	id := engine.ID(strings.ToLower(strings.TrimSpace(text)))
-	row, err := executions.Row(ctx, id)
-	if err == nil || exitCode(err) != exitNotFound {
-		return row, err
-	}
-	const most = 5
-	below := strings.Contains(string(id), ".")
-	var ids []engine.ID
-	if id != "" {
-		if ids, err = executions.Find(ctx, localOwner, string(id), below, most+1); err != nil {
-			return journal.Row{}, err
-		}
-	}
-	switch {
-	case len(ids) == 1:
-		return executions.Row(ctx, ids[0])
-	case len(ids) > 1:
-		return journal.Row{}, &engine.Error{
-			Kind: engine.Invalid, Message: fmt.Sprintf("%q means more than one execution", text), Hint: "there are " + someOf(ids, most),
-		}
-	}
-	return journal.Row{}, notFound(ctx, executions, text, id)
-}
-
-// notFound says that there is no such execution; a step's id leads to its flow.
-func notFound(ctx context.Context, executions *store.Executions, text string, id engine.ID) error {
-	failure := &engine.Error{
-		Kind: engine.NotFound, Message: fmt.Sprintf("no such execution: %q", text), Hint: `see "weir execution list"`,
-	}
-	if flow, _, ok := cutLast(string(id), "."); ok {
-		if row, err := executions.Row(ctx, engine.ID(flow)); err == nil {
-			failure.Hint = fmt.Sprintf("a step is seen with its flow: weir execution show %s", row.ID)
-		}
-	}
-	return failure
-}
-
 func cutLast(text, sep string) (before, after string, found bool) {
 	if i := strings.LastIndex(text, sep); i >= 0 {
 		return text[:i], text[i+len(sep):], true
@@ -102,17 +64,17 @@ func someOf(ids []engine.ID, most int) string {
 
 // completeExecutions completes the ids of the newest executions.
 func (a *app) completeExecutions(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	opened, err := a.existingStore(cmd.Context())
-	if opened == nil || err != nil {
+	services, err := a.services(cmd.Context())
+	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	rows, _, err := opened.Executions().List(cmd.Context(), store.Filter{Owner: localOwner})
+	page, err := services.Executions.ListExecutions(cmd.Context(), api.ExecutionFilter{Limit: 100})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
 	var ids []string
-	for _, r := range rows {
-		ids = append(ids, fmt.Sprintf("%s\t%s, %s", r.ID, r.Name, r.Status))
+	for _, e := range page.Executions {
+		ids = append(ids, fmt.Sprintf("%s\t%s, %s", e.ID, e.Name, e.Status))
 	}
 	return ids, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }
@@ -159,32 +121,24 @@ func instant(t time.Time) any {
 }
 
 // statusText is the state of an execution in words, with what it waits for.
-func statusText(r journal.Row) string {
-	text := string(r.Status)
-	lock, isLock := strings.CutPrefix(r.Waits, journal.WaitsForLock(""))
+func statusText(e api.Execution) string {
+	text := e.Status
+	lock, isLock := strings.CutPrefix(e.Waits, journal.WaitsForLock(""))
 	switch {
-	case r.Status.Ended():
-		if r.Kind != "" && r.Status == engine.Failed {
-			text += " (" + string(r.Kind) + ")"
+	case e.HasEnded():
+		if e.ErrorKind != "" && e.Status == string(engine.Failed) {
+			text += " (" + e.ErrorKind + ")"
 		}
-	case r.Waits == journal.WaitsForAnswer:
+	case e.Waits == journal.WaitsForAnswer:
 		text += " for an answer"
-	case r.Waits == journal.WaitsForDecision:
+	case e.Waits == journal.WaitsForDecision:
 		text += " for a decision"
-	case r.Waits == journal.WaitsForResume:
+	case e.Waits == journal.WaitsForResume:
 		text += ": the engine could not go on"
 	case isLock:
 		text += " for the lock of setting " + lock
-	case r.Status == engine.Waiting && !r.Wake.IsZero():
-		text += " until " + clock(r.Wake)
+	case e.Status == string(engine.Waiting) && e.Wake != nil:
+		text += " until " + clock(*e.Wake)
 	}
 	return text
-}
-
-// rowTree is what a store keeps of an execution, for programs.
-func rowTree(r journal.Row) map[string]any {
-	return map[string]any{
-		"id": string(r.ID), "root": string(r.Root), "parent": string(r.Parent), "name": r.Name, "status": string(r.Status),
-		"created": instant(r.Created), "ended": instant(r.Ended), "wake": instant(r.Wake), "waits": r.Waits, "error_kind": string(r.Kind),
-	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,8 +12,8 @@ import (
 
 	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/engine/journal"
-	"github.com/weir-engine/weir/engine/store"
 )
 
 func newExecutionAnswer(a *app) *cobra.Command {
@@ -34,94 +33,71 @@ know whether it took effect, because it ended while the step ran:
 		Args:              someArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			opened, err := a.executionStore(ctx)
+			services, err := a.services(ctx)
 			if err != nil {
 				return err
 			}
-			row, err := find(ctx, opened.Executions(), args[0])
+			detail, err := services.Executions.Timeline(ctx, args[0])
 			if err != nil {
 				return err
 			}
-			asked, err := theQuestion(ctx, opened.Executions(), row, step)
+			q, err := theQuestion(detail, step)
 			if err != nil {
 				return err
 			}
-			order := journal.Order{Execution: asked.execution, Verb: journal.VerbAnswer, Step: asked.Step}
-			if order.Value, err = asked.answer(args[1:]); err != nil {
+			answer, err := givenAnswer(q, args[1:])
+			if err != nil {
 				return err
 			}
-			if err := notYetAnswered(ctx, opened.Executions(), order); err != nil {
+			answered, err := services.Orders.Answer(ctx, q.Execution, answer)
+			if err != nil {
 				return err
 			}
-			if _, err := a.order(ctx, opened, order); err != nil {
+			if err := a.sayTaken(ctx, answered.Taken); err != nil {
 				return err
 			}
-			data := map[string]any{"id": string(asked.execution), "step": asked.Step, "result": "answered"}
-			return a.print(data, func(t *table) { t.row("answered", asked.execution, asked.Title) })
+			data := map[string]any{"id": answered.ID, "step": answered.Step, "result": answered.Result}
+			return a.print(data, func(t *table) { t.row("answered", answered.ID, answered.Title) })
 		},
 	}
 	cmd.Flags().StringVar(&step, "step", "", "the step that asks; needed only if several do")
 	return cmd
 }
 
-// question is what an execution asks of a person.
-type question struct {
-	journal.Question
-	execution engine.ID
-}
-
-// id names the step that asks, among all steps of a tree.
-func (q question) id() string {
+// questionID names the step that asks, among all steps of a tree.
+func questionID(q api.Question) string {
 	if q.Form == nil {
 		return q.Step
 	}
-	return string(q.execution) + "/" + q.Step
+	return q.Execution + "/" + q.Step
 }
 
 // questions gives what an execution and those below it ask.
-func questions(ctx context.Context, executions *store.Executions, id engine.ID) ([]question, error) {
-	rows, err := executions.Tree(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	var found []question
-	for _, r := range rows {
-		if r.Status.Ended() {
-			continue
-		}
-		h, err := executions.Load(ctx, r.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range journal.NewOutline(h).Steps {
-			if s.Question != nil {
-				found = append(found, question{*s.Question, r.ID})
-			}
+func questions(d api.Detail) []api.Question {
+	found := d.Questions
+	for _, step := range d.Steps {
+		if step.Flow != nil {
+			found = append(found, questions(*step.Flow)...)
 		}
 	}
-	return found, nil
+	return found
 }
 
 // theQuestion gives the one question that is meant.
-func theQuestion(ctx context.Context, executions *store.Executions, row journal.Row, step string) (question, error) {
-	all, err := questions(ctx, executions, row.ID)
-	if err != nil {
-		return question{}, err
-	}
+func theQuestion(d api.Detail, step string) (api.Question, error) {
+	all := questions(d)
 	if len(all) == 0 {
-		failure := &engine.Error{
-			Kind: engine.Conflict, Message: fmt.Sprintf("execution %s asks nothing: it is %s", row.ID, statusText(row)),
+		failure := &engine.Error{Kind: engine.Conflict, Message: fmt.Sprintf("execution %s asks nothing: it is %s", d.ID, statusText(d.Execution))}
+		if d.HasEnded() {
+			failure.Message = fmt.Sprintf("execution %s asks nothing: it has ended, and %s", d.ID, endings()[engine.Status(d.Status)])
 		}
-		if row.Status.Ended() {
-			failure.Message = fmt.Sprintf("execution %s asks nothing: it has ended, and %s", row.ID, endings()[row.Status])
-		}
-		return question{}, failure
+		return api.Question{}, failure
 	}
-	var meant []question
+	var meant []api.Question
 	var names []string
 	for _, q := range all {
-		names = append(names, q.id())
-		if step == "" || step == q.Step || step == q.id() {
+		names = append(names, questionID(q))
+		if step == "" || step == q.Step || step == questionID(q) {
 			meant = append(meant, q)
 		}
 	}
@@ -133,52 +109,37 @@ func theQuestion(ctx context.Context, executions *store.Executions, row journal.
 		failure.Message = fmt.Sprintf("no step %q asks anything", step)
 		failure.Hint = cmp.Or(schema.DidYouMean(step, names), "these do: "+strings.Join(names, ", "))
 	}
-	return question{}, failure
+	return api.Question{}, failure
 }
 
-// notYetAnswered refuses a second answer while the first waits for an engine.
-func notYetAnswered(ctx context.Context, executions *store.Executions, order journal.Order) error {
-	before, waits, err := waitingOrder(ctx, executions, func(o journal.Order) bool { return same(o, order) })
-	if err != nil || !waits {
-		return err
-	}
-	return &engine.Error{
-		Kind: engine.Conflict, Message: "this was answered at " + clock(before.At) + "; the engine has not taken the answer yet",
-		Hint: "if no engine runs, start one: weir serve",
-	}
-}
-
-// answer reads what was given as an answer to the question.
-func (q question) answer(given []string) (any, error) {
+// givenAnswer reads what was given as an answer to the question.
+func givenAnswer(q api.Question, given []string) (api.Answer, error) {
+	answer := api.Answer{Step: q.Step}
 	if q.Form == nil {
-		return decision(given)
+		var err error
+		answer.Decision, err = decision(given)
+		return answer, err
 	}
 	if len(given) == 0 && len(q.Form) > 0 {
-		return nil, &usageError{fmt.Errorf("%s\n%s; give them as key=value", q.Title, q.fieldsText())}
+		return answer, &usageError{fmt.Errorf("%s\n%s; give them as key=value", q.Title, fieldsText(q))}
 	}
 	inputs := map[string]schema.Input{}
 	for _, pair := range given {
 		key, text, err := keyValue("the answer", pair)
 		if err != nil {
-			return nil, &usageError{fmt.Errorf("%q: an answer is given as key=value; %s", pair, q.fieldsText())}
+			return answer, &usageError{fmt.Errorf("%q: an answer is given as key=value; %s", pair, fieldsText(q))}
 		}
 		if _, twice := inputs[key]; twice {
-			return nil, &usageError{fmt.Errorf("%q is given twice", key)}
+			return answer, &usageError{fmt.Errorf("%q is given twice", key)}
 		}
 		inputs[key] = schema.Input{Value: answerValue(text)}
 	}
-	object := formObject(q.Form)
-	decoded, problems := object.Decode(inputs)
-	if len(problems) > 0 {
-		return nil, problemsError(problems)
+	decoded, err := decodeAnswer(q, inputs)
+	answer.Values = map[string]any{}
+	for key := range inputs { // defaults are for the one who asks
+		answer.Values[key] = decoded[key]
 	}
-	answer := map[string]any{}
-	for _, f := range object.Fields {
-		if decoded.Has(f.Name) {
-			answer[f.Name] = decoded.Any(f.Name)
-		}
-	}
-	return answer, nil
+	return answer, err
 }
 
 // answerValue is a value as it was typed: what it means is up to the field's type.
@@ -195,7 +156,7 @@ func plainScalar(text string) any {
 	}
 }
 
-func decision(given []string) (any, error) {
+func decision(given []string) (string, error) {
 	known := journal.Decisions()
 	if len(given) == 1 && slices.Contains(known, given[0]) {
 		return given[0], nil
@@ -203,10 +164,10 @@ func decision(given []string) (any, error) {
 	err := &usageError{errors.New("the answer is one of " + strings.Join(known, ", "))}
 	if len(given) == 1 {
 		if near := schema.DidYouMean(given[0], known); near != "" {
-			return nil, hinted(near, "%w", err)
+			return "", hinted(near, "%w", err)
 		}
 	}
-	return nil, err
+	return "", err
 }
 
 // formObject is the form of a question as a schema; see [engine.CallAsk].
@@ -215,7 +176,7 @@ func formObject(form map[string]any) schema.Object {
 	order := map[string]int64{}
 	for name, v := range form {
 		described, _ := v.(map[string]any)
-		field := schema.Field{Name: name, Type: schema.String, Default: described["default"]}
+		field := schema.Field{Name: name, Type: schema.String, Default: engineValue(described["default"])}
 		if text, ok := described["type"].(string); ok {
 			field.Type = schema.Type(text)
 		}
@@ -225,7 +186,7 @@ func formObject(form map[string]any) schema.Object {
 		for _, choice := range choices {
 			field.Enum = append(field.Enum, fmt.Sprint(choice))
 		}
-		order[name], _ = described["order"].(int64)
+		order[name], _ = engineValue(described["order"]).(int64)
 		object.Fields = append(object.Fields, field)
 	}
 	slices.SortFunc(object.Fields, func(x, y schema.Field) int {
@@ -235,7 +196,7 @@ func formObject(form map[string]any) schema.Object {
 }
 
 // fieldsText names the fields of the form, with their types.
-func (q question) fieldsText() string {
+func fieldsText(q api.Question) string {
 	var texts []string
 	for _, f := range formObject(q.Form).Fields {
 		texts = append(texts, fmt.Sprintf("%s (%s)", f.Name, f.Type))
@@ -243,9 +204,9 @@ func (q question) fieldsText() string {
 	return "the fields are " + strings.Join(texts, ", ")
 }
 
-// example is a command line that answers the question.
-func (q question) example(several bool) string {
-	text := "weir execution answer " + string(q.execution)
+// exampleAnswer is a command line that answers the question.
+func exampleAnswer(q api.Question, several bool) string {
+	text := "weir execution answer " + q.Execution
 	if several {
 		text += " --step " + q.Step
 	}
@@ -269,32 +230,21 @@ func (q question) example(several bool) string {
 	return text
 }
 
-// tree is the question for programs.
-func (q question) tree() map[string]any {
-	tree := map[string]any{
-		"execution": string(q.execution), "step": q.Step, "title": q.Title, "asked": instant(q.Asked), "form": q.Form,
-	}
-	if q.Form == nil {
-		tree["answers"] = anyList(journal.Decisions())
-	}
-	return tree
-}
-
 // completeAnswer completes ids, and then the fields of the question.
 func (a *app) completeAnswer(cmd *cobra.Command, args []string, part string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
 		return a.completeExecutions(cmd, args, part)
 	}
 	const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-	opened, err := a.existingStore(cmd.Context())
-	if opened == nil || err != nil {
-		return nil, directive
-	}
-	row, err := find(cmd.Context(), opened.Executions(), args[0])
+	services, err := a.services(cmd.Context())
 	if err != nil {
 		return nil, directive
 	}
-	q, err := theQuestion(cmd.Context(), opened.Executions(), row, "")
+	detail, err := services.Executions.Timeline(cmd.Context(), args[0])
+	if err != nil {
+		return nil, directive
+	}
+	q, err := theQuestion(detail, "")
 	if err != nil {
 		return nil, directive
 	}

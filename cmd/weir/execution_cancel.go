@@ -3,7 +3,6 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/engine/journal"
 )
 
@@ -15,15 +14,6 @@ func newExecutionCancel(a *app) *cobra.Command {
 			Short: "Cancel executions and all that they started",
 			Long: `Cancel executions and all that they started. Tasks that run are stopped, and the flow's deferred functions
 run. "weir execution logs -f ID" shows the end of it.`,
-		},
-		already: func(r journal.Row) (bool, error) {
-			if r.Status == engine.Cancelled {
-				return true, nil
-			}
-			if r.Status.Ended() {
-				return false, ended(r, "")
-			}
-			return false, nil
 		},
 	}.command(a)
 }

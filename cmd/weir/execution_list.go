@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,66 +10,59 @@ import (
 
 	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/engine"
-	"github.com/weir-engine/weir/engine/journal"
-	"github.com/weir-engine/weir/engine/store"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newExecutionList(a *app) *cobra.Command {
-	filter := store.Filter{Owner: localOwner}
-	var status string
+	var filter api.ExecutionFilter
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List executions, the newest first",
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if filter.Status, err = parseStatus(status); err != nil {
+			if err := checkStatus(filter.Status); err != nil {
 				return err
 			}
 			if filter.Limit < 1 {
 				return &usageError{fmt.Errorf("--limit is a number from 1")}
 			}
-			opened, err := a.executionStore(cmd.Context())
+			services, err := a.services(cmd.Context())
 			if err != nil {
 				return err
 			}
-			rows, next, err := opened.Executions().List(cmd.Context(), filter)
+			page, err := services.Executions.ListExecutions(cmd.Context(), filter)
 			if err != nil {
 				return err
 			}
-			data := []any{}
-			for _, r := range rows {
-				data = append(data, rowTree(r))
-			}
-			if err := a.print(data, func(t *table) { executionTable(t, rows, time.Now()) }); err != nil {
+			if err := a.print(plainList(page.Executions), func(t *table) { executionTable(t, page.Executions, time.Now()) }); err != nil {
 				return err
 			}
-			if next != "" {
+			if page.Next != "" {
 				a.say("note: there are more; --limit %d shows as many again", 2*filter.Limit)
 			}
 			return nil
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&status, "status", "", "only executions in this state")
-	flags.StringVar(&filter.Name, "flow", "", "only executions of the flow of this name")
-	flags.IntVar(&filter.Limit, "limit", 50, "how many at most")
+	flags.StringVar(&filter.Status, "status", "", "only executions in this state")
+	flags.StringVar(&filter.Flow, "flow", "", "only executions of the flow of this name")
+	flags.IntVar(&filter.Limit, "limit", defaultPage, "how many at most")
 	flags.BoolVar(&filter.Children, "children", false, "those that other executions started, too")
 	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions(statuses(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-func executionTable(t *table, rows []journal.Row, now time.Time) {
+func executionTable(t *table, executions []api.Execution, now time.Time) {
 	t.row("ID", "FLOW", "STATUS", "STARTED", "TOOK")
-	for _, r := range rows {
+	for _, e := range executions {
 		took := "-"
 		switch {
-		case !r.Ended.IsZero():
-			took = span(r.Ended.Sub(r.Created))
-		case r.Status != engine.Pending:
-			took = span(now.Sub(r.Created))
+		case e.Ended != nil:
+			took = span(e.Ended.Sub(e.Created))
+		case e.Status != string(engine.Pending):
+			took = span(now.Sub(e.Created))
 		}
-		t.row(r.ID, r.Name, statusText(r), clock(r.Created), took)
+		t.row(e.ID, e.Name, statusText(e), clock(e.Created), took)
 	}
 }
 
@@ -82,19 +76,14 @@ func statuses() []string {
 	return names
 }
 
-func parseStatus(text string) (engine.Status, error) {
+func checkStatus(text string) error {
 	known := statuses()
-	for _, name := range known {
-		if text == name {
-			return engine.Status(text), nil
-		}
-	}
-	if text == "" {
-		return "", nil
+	if text == "" || slices.Contains(known, text) {
+		return nil
 	}
 	hint := schema.DidYouMean(text, known)
 	if hint == "" {
 		hint = "the states are " + strings.Join(known, ", ")
 	}
-	return "", hinted(hint, "%w", &usageError{fmt.Errorf("--status %q: there is no such state", text)})
+	return hinted(hint, "%w", &usageError{fmt.Errorf("--status %q: there is no such state", text)})
 }

@@ -1,14 +1,15 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weir-engine/weir/connections/schema"
-	"github.com/weir-engine/weir/engine"
-	"github.com/weir-engine/weir/engine/store"
+	"github.com/weir-engine/weir/engine/api"
+	"github.com/weir-engine/weir/engine/httpapi"
 )
 
 func newExecutionLogs(a *app) *cobra.Command {
@@ -21,36 +22,55 @@ JSON object of its own.`,
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeExecutions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opened, err := a.executionStore(cmd.Context())
+			services, err := a.services(cmd.Context())
 			if err != nil {
 				return err
 			}
-			row, err := find(cmd.Context(), opened.Executions(), args[0])
+			row, err := services.Executions.Execution(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			f := &follower{app: a, store: opened, id: row.ID, show: func(l store.LogLine) error { return a.printLine(row.ID, l) }}
+			show := func(l api.Line) error { return a.printLine(row.ID, l) }
 			if !follow {
-				_, err := f.look(cmd.Context())
+				return allLines(cmd.Context(), services.Executions, row.ID, show)
+			}
+			f, err := a.newFollower(cmd.Context(), services, row.ID)
+			if err != nil {
 				return err
 			}
-			if !row.Status.Ended() {
-				if f.served, err = a.served(cmd.Context(), opened, "the execution waits for one"); err != nil {
+			f.show = show
+			if !row.HasEnded() {
+				if err := f.sayServed(cmd.Context()); err != nil {
 					return err
 				}
 			}
-			_, err = f.follow(cmd.Context())
-			return err
+			return f.follow(cmd.Context())
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the execution has ended")
 	return cmd
 }
 
-func (a *app) printLine(top engine.ID, l store.LogLine) error {
+// allLines shows the log of an execution as it is now.
+func allLines(ctx context.Context, executions httpapi.Executions, id string, show func(api.Line) error) error {
+	for after, more := int64(0), true; more; {
+		page, err := executions.Log(ctx, id, after, linesAtOnce)
+		if err != nil {
+			return err
+		}
+		for _, l := range page.Lines {
+			if err := show(l); err != nil {
+				return err
+			}
+		}
+		after, more = page.Next, page.More
+	}
+	return nil
+}
+
+func (a *app) printLine(top string, l api.Line) error {
 	tree := map[string]any{
-		"time": instant(l.Event.Time), "level": string(l.Event.Level), "message": l.Event.Message,
-		"fields": l.Event.Fields, "execution": string(l.Event.Execution), "where": l.Event.Where,
+		"time": instant(l.Time), "level": l.Level, "message": l.Message, "fields": l.Fields, "execution": l.Execution, "where": l.Where,
 	}
 	switch a.flags.output {
 	case "json":

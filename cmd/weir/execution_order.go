@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/engine/journal"
 	"github.com/weir-engine/weir/engine/store"
 )
@@ -15,9 +15,6 @@ import (
 type ordering struct {
 	verb  journal.Verb
 	usage cobra.Command
-	// already tells that an execution is in the wanted state; the error is for one
-	// that cannot come to it.
-	already func(journal.Row) (bool, error)
 }
 
 func (o ordering) command(a *app) *cobra.Command {
@@ -25,35 +22,56 @@ func (o ordering) command(a *app) *cobra.Command {
 	cmd.Args = someArgs
 	cmd.ValidArgsFunction = a.completeExecutions
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		opened, err := a.executionStore(cmd.Context())
+		services, err := a.services(cmd.Context())
 		if err != nil {
 			return err
 		}
 		var faults []error
-		var rows []journal.Row
+		var all []api.Execution
 		for _, arg := range args {
-			row, err := o.carryOut(cmd.Context(), a, opened, arg)
+			ordered, err := services.Orders.Order(cmd.Context(), arg, api.Order{Verb: string(o.verb)})
+			if err == nil {
+				err = a.sayTaken(cmd.Context(), ordered.Taken)
+			}
 			if err != nil {
 				faults = append(faults, err)
 				continue
 			}
-			rows = append(rows, row)
+			all = append(all, ordered.Execution)
 		}
-		if len(rows) == 0 {
+		if len(all) == 0 {
 			return joinFaults(faults)
 		}
-		data := []any{}
-		for _, r := range rows {
-			data = append(data, rowTree(r))
-		}
-		faults = append(faults, a.print(data, func(t *table) {
-			for _, r := range rows {
-				t.row(r.ID, statusText(r))
+		faults = append(faults, a.print(plainList(all), func(t *table) {
+			for _, e := range all {
+				t.row(e.ID, statusText(e))
 			}
 		}))
 		return joinFaults(present(faults))
 	}
 	return &cmd
+}
+
+// sayTaken tells the user why an order has not been carried out.
+func (a *app) sayTaken(ctx context.Context, taken bool) error {
+	if taken {
+		return nil
+	}
+	client, err := a.remote()
+	if err != nil {
+		return err
+	}
+	if client == nil {
+		opened, err := a.store(ctx)
+		if err != nil {
+			return err
+		}
+		if runs, err := a.served(ctx, opened, "this waits for one"); err != nil || !runs {
+			return err
+		}
+	}
+	a.say("note: the engine has not taken this yet; it will")
+	return nil
 }
 
 // present leaves out what is no error.
@@ -72,54 +90,6 @@ func someArgs(cmd *cobra.Command, args []string) error {
 		return exactly(1)(cmd, args)
 	}
 	return nil
-}
-
-// carryOut gives the order for one execution, and the execution after it.
-func (o ordering) carryOut(ctx context.Context, a *app, opened *store.Store, arg string) (journal.Row, error) {
-	row, err := find(ctx, opened.Executions(), arg)
-	if err != nil {
-		return row, err
-	}
-	if already, err := o.already(row); already || err != nil {
-		return row, err
-	}
-	if _, err := a.order(ctx, opened, journal.Order{Execution: row.ID, Verb: o.verb}); err != nil {
-		return row, err
-	}
-	return opened.Executions().Row(ctx, row.ID)
-}
-
-// orderPatience is how long a command waits for the engine to take an order.
-const orderPatience = 5 * time.Second
-
-// order gives an order to the engine, and waits until it has taken it if there is
-// one. It gives the order as the store has it.
-func (a *app) order(ctx context.Context, opened *store.Store, o journal.Order) (journal.Order, error) {
-	o.At = time.Now().UTC().Truncate(time.Microsecond)
-	if err := opened.Executions().Order(ctx, o); err != nil {
-		return o, err
-	}
-	if runs, err := a.served(ctx, opened, "this waits for one"); err != nil || !runs {
-		return o, err
-	}
-	tick := time.NewTicker(followInterval / 5)
-	defer tick.Stop()
-	patience := time.NewTimer(orderPatience)
-	defer patience.Stop()
-	for {
-		taken, err := isTaken(ctx, opened.Executions(), o)
-		if taken || err != nil {
-			return o, err
-		}
-		select {
-		case <-tick.C:
-		case <-patience.C:
-			a.say("note: the engine has not taken this yet; it will")
-			return o, nil
-		case <-ctx.Done():
-			return o, ctx.Err()
-		}
-	}
 }
 
 // isTaken tells whether the engine has carried an order out.

@@ -3,7 +3,6 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/engine/journal"
 )
 
@@ -15,12 +14,6 @@ func newExecutionPause(a *app) *cobra.Command {
 			Short: "Keep executions from going on, until they are resumed",
 			Long: `Keep executions, and the flows that they started, from going on until they are resumed. Tasks that run
 come to their end first.`,
-		},
-		already: func(r journal.Row) (bool, error) {
-			if r.Status.Ended() {
-				return false, ended(r, "")
-			}
-			return r.Status == engine.Paused, nil
 		},
 	}.command(a)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 
 func newExecutionStart(a *app) *cobra.Command {
 	var inputs []string
-	var inputFile, name, files string
+	var inputFile, name, files, key string
 	var watching watching
 	cmd := &cobra.Command{
 		Use:   "start FLOW|FILE.lua",
@@ -33,32 +34,27 @@ The engine ("weir serve") runs it, with the engine's connections and secrets.`,
 		ValidArgsFunction: a.completeFlowsAndFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			request, err := a.flowRequest(ctx, args[0])
+			given := starting{arg: args[0], name: name, files: files, key: key}
+			start := a.startLocal
+			client, err := a.remote()
 			if err != nil {
 				return err
 			}
-			if request.Inputs, err = a.readInputs(inputFile, inputs); err != nil {
+			if client != nil {
+				start = a.startRemote
+			}
+			if given.inputs, err = a.readInputs(inputFile, inputs); err != nil {
 				return err
 			}
-			if request.Files, err = filesDir(files); err != nil {
-				return err
-			}
-			if name != "" {
-				request.Name = name
-			}
-			opened, err := a.store(ctx)
+			id, err := start(ctx, given)
 			if err != nil {
 				return err
 			}
-			runner, err := a.engine(ctx, local.Config{})
+			services, err := a.services(ctx)
 			if err != nil {
 				return err
 			}
-			id, err := runner.Start(ctx, request)
-			if err != nil {
-				return err
-			}
-			return watching.watch(ctx, a, opened, id)
+			return watching.watch(ctx, a, services, id)
 		},
 	}
 	flags := cmd.Flags()
@@ -66,8 +62,38 @@ The engine ("weir serve") runs it, with the engine's connections and secrets.`,
 	flags.StringVar(&inputFile, "input-file", "", "file with a YAML mapping of inputs; - for stdin")
 	flags.StringVar(&name, "name", "", "what lists call the execution; the flow's name if not given")
 	flags.StringVar(&files, "files", "", "directory that tasks read and write files in; one of its own in the store's directory if not given")
+	flags.StringVar(&key, "key", "", "idempotency key: with the same one the same execution is given, and no other is started")
 	watching.flags(cmd)
 	return cmd
+}
+
+// starting is what "execution start" was told.
+type starting struct {
+	arg, name, files, key string
+	inputs                map[string]any
+}
+
+// startLocal starts an execution in the local store.
+func (a *app) startLocal(ctx context.Context, s starting) (string, error) {
+	request, err := a.flowRequest(ctx, s.arg)
+	if err != nil {
+		return "", err
+	}
+	request.Inputs, request.Name = s.inputs, cmp.Or(s.name, request.Name)
+	if request.Files, err = filesDir(s.files); err != nil {
+		return "", err
+	}
+	opened, err := a.store(ctx)
+	if err != nil {
+		return "", err
+	}
+	d := a.desk(opened)
+	if s.key == "" {
+		started, err := d.start(ctx, request)
+		return started.ID, err
+	}
+	started, err := d.startOnce(ctx, request, s.key)
+	return started.ID, err
 }
 
 // flowRequest reads the flow that an argument names.
@@ -84,7 +110,7 @@ func (a *app) flowRequest(ctx context.Context, arg string) (engine.Request, erro
 	if err != nil {
 		return engine.Request{}, err
 	}
-	found, text, err := a.storedFlow(ctx, name, version)
+	found, text, err := a.storedFlow(ctx, localOwner, name, version)
 	if err != nil {
 		return engine.Request{}, err
 	}

@@ -19,7 +19,7 @@ type userOf struct {
 
 func (u userOf) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(u.t.Context(), weirBinary(u.t), args...)
-	cmd.Dir, cmd.Env = u.dir, []string{"HOME=" + u.dir, "WEIR_DATA_DIR=" + filepath.Join(u.dir, "data")}
+	cmd.Dir, cmd.Env = u.dir, []string{"HOME=" + u.dir, "WEIR_LISTEN=127.0.0.1:0", "WEIR_DATA_DIR=" + filepath.Join(u.dir, "data")}
 	return cmd
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -11,28 +10,73 @@ import (
 	"time"
 
 	"github.com/weir-engine/weir/engine"
-	"github.com/weir-engine/weir/engine/journal"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 const (
 	maxShownSteps = 200 // more are left out in the middle
-	maxReadSteps  = 10_000
-	maxCell       = 160 // letters of an input, an output or an error
-	barWidth      = 40
+
+	maxCell  = 160 // letters of an input, an output or an error
+	barWidth = 40
 )
+
+// timeline is an execution as people look at it. What is in it is masked already.
+type timeline struct {
+	top       api.Detail
+	lines     []stepLine
+	notes     []note
+	questions []api.Question
+	now       time.Time
+}
 
 // stepLine is a step of a tree of executions, at its depth.
 type stepLine struct {
-	journal.Step
+	api.Step
 	depth int
 }
 
+// note is what was done to one of the executions.
+type note struct {
+	api.Note
+	of string // which one; empty for the top
+}
+
+func newTimeline(top api.Detail, now time.Time) *timeline {
+	l := &timeline{top: top, now: now}
+	l.add(top, 0)
+	slices.SortStableFunc(l.notes, func(a, b note) int { return cmp.Or(at(a.Time).Compare(at(b.Time)), cmp.Compare(a.of, b.of)) })
+	l.notes = l.notes[max(len(l.notes)-maxShownSteps, 0):]
+	return l
+}
+
+// add lists the steps of an execution and of those below it. What a flow only asked of
+// the engine itself, such as the time, is left out.
+func (l *timeline) add(d api.Detail, depth int) {
+	l.questions = append(l.questions, d.Questions...)
+	of := ""
+	if depth > 0 {
+		of = " " + d.ID
+	}
+	for _, n := range d.Notes {
+		l.notes = append(l.notes, note{n, of})
+	}
+	for _, step := range d.Steps {
+		if step.Kind == string(engine.CallNow) || step.Kind == string(engine.CallSource) {
+			continue
+		}
+		l.lines = append(l.lines, stepLine{step, depth})
+		if step.Flow != nil {
+			l.add(*step.Flow, depth+1)
+		}
+	}
+}
+
 // label is the step's number, indented by its depth.
-func (l stepLine) label() string { return strings.Repeat("  ", l.depth) + l.Address.String() }
+func (l stepLine) label() string { return strings.Repeat("  ", l.depth) + l.Step.Step }
 
 // what is the call in short.
 func (l stepLine) what() string {
-	text := string(l.Kind)
+	text := l.Kind
 	if l.Name != "" {
 		text += " " + l.Name
 	}
@@ -42,107 +86,67 @@ func (l stepLine) what() string {
 	return strings.ReplaceAll(text, "setting_", "setting ")
 }
 
-// lines lists the steps of an execution and of those below it. What a flow only
-// asked of the engine itself, such as the time, is left out.
-func (s *shown) lines(ctx context.Context, id engine.ID) ([]stepLine, error) {
-	var lines []stepLine
-	var walk func(id engine.ID, depth int) error
-	walk = func(id engine.ID, depth int) error {
-		o, ok, err := s.outline(ctx, id)
-		if !ok || err != nil {
-			return err
-		}
-		for _, step := range o.Steps {
-			if step.Kind == engine.CallNow || step.Kind == engine.CallSource {
-				continue
-			}
-			if len(lines) >= maxReadSteps {
-				return nil
-			}
-			lines = append(lines, stepLine{step, depth})
-			if step.Child == "" {
-				continue
-			}
-			if err := walk(step.Child, depth+1); err != nil {
-				return err
-			}
-		}
-		return nil
+// show shows the execution to people.
+func (l *timeline) show(t *table) {
+	l.head(t)
+	for _, q := range l.questions {
+		l.ask(t, q)
 	}
-	err := walk(id, 0)
-	return lines, err
-}
-
-// print shows the execution to people.
-func (s *shown) print(t *table, lines []stepLine) {
-	s.head(t)
-	for _, q := range s.questions {
-		s.ask(t, q)
-	}
-	left := max(len(lines)-maxShownSteps, 0)
-	first, last := lines, []stepLine(nil)
+	left := max(len(l.lines)-maxShownSteps, 0)
+	first, last := l.lines, []stepLine(nil)
 	if left > 0 {
-		first, last = lines[:maxShownSteps/2], lines[len(lines)-maxShownSteps/2:]
+		first, last = l.lines[:maxShownSteps/2], l.lines[len(l.lines)-maxShownSteps/2:]
 	}
-	if len(lines) > 0 {
+	if len(l.lines) > 0 {
 		t.text("")
-		s.row(t, "STEP", "WHAT", "STATUS", "STARTED", "TOOK", "TRIES", "DETAILS")
-		s.steps(t, first)
+		t.row("STEP", "WHAT", "STATUS", "STARTED", "TOOK", "TRIES", "DETAILS")
+		l.steps(t, first)
 		if left > 0 {
-			s.row(t, fmt.Sprintf("... %d more", left), "(-o json shows all)")
+			t.row(fmt.Sprintf("... %d more", left), "(-o json shows all)")
 		}
-		s.steps(t, last)
+		l.steps(t, last)
 	}
-	s.timeline(t, slices.Concat(first, last))
+	l.draw(t, slices.Concat(first, last))
 }
 
-// row writes cells with secrets masked.
-func (s *shown) row(t *table, cells ...any) {
-	masked := make([]any, len(cells))
-	for i, c := range cells {
-		masked[i] = s.scope.Mask(fmt.Sprint(c))
+func (l *timeline) head(t *table) {
+	d := l.top
+	t.row("execution", d.ID)
+	if d.Parent != "" {
+		t.row("started by", d.Parent)
 	}
-	t.row(masked...)
-}
-
-func (s *shown) head(t *table) {
-	r, o := s.rows[s.id], s.outlines[s.id]
-	s.row(t, "execution", r.ID)
-	if r.Parent != "" {
-		s.row(t, "started by", r.Parent)
+	flow := d.Name
+	if d.File != "" && filepath.Base(d.File) != d.Name {
+		flow += " (" + d.File + ")"
 	}
-	flow := r.Name
-	if o.Begun != nil && filepath.Base(o.Begun.File) != r.Name {
-		flow += " (" + o.Begun.File + ")"
+	t.row("flow", flow)
+	t.row("status", statusText(d.Execution))
+	t.row("started", clock(d.Created))
+	if d.Ended != nil {
+		t.row("took", span(d.Ended.Sub(d.Created)))
 	}
-	s.row(t, "flow", flow)
-	s.row(t, "status", statusText(r))
-	s.row(t, "started", clock(r.Created))
-	if end := o.Finished; end != nil {
-		s.row(t, "took", span(end.At.Sub(r.Created)))
+	if d.Again != "" {
+		t.row("repeats", d.Again)
 	}
-	if b := o.Begun; b != nil {
-		if b.Again != "" {
-			s.row(t, "repeats", b.Again)
+	if len(d.Inputs) > 0 {
+		t.row("inputs", inShort(d.Inputs))
+	}
+	if d.File != "" {
+		t.row("files", d.Files)
+	}
+	if d.Error != nil {
+		t.row("error", errorOf(d.Error).Error())
+		if d.Error.Hint != "" {
+			t.row("hint", d.Error.Hint)
 		}
-		if len(b.Inputs) > 0 {
-			s.row(t, "inputs", s.value(b.Inputs))
-		}
-		s.row(t, "files", b.Files)
-	}
-	if end := o.Finished; end != nil && end.Error != nil {
-		s.row(t, "error", end.Error.Error())
-		if end.Error.Hint != "" {
-			s.row(t, "hint", end.Error.Hint)
-		}
-	} else if end != nil && end.Output != nil {
-		s.row(t, "output", s.value(end.Output))
+	} else if d.Output != nil {
+		t.row("output", inShort(d.Output))
 	}
 }
 
-// value is a tree of values in short, masked before it is cut.
-func (s *shown) value(tree any) string {
-	text, err := json.Marshal(s.scope.Mask(tree))
+// inShort is a tree of values in short.
+func inShort(tree any) string {
+	text, err := json.Marshal(tree)
 	if err != nil {
 		return "?"
 	}
@@ -157,9 +161,9 @@ func cut(text string) string {
 	return text
 }
 
-func (s *shown) ask(t *table, q question) {
+func (l *timeline) ask(t *table, q api.Question) {
 	t.text("")
-	s.row(t, "asks", q.Title)
+	t.row("asks", q.Title)
 	for _, f := range formObject(q.Form).Fields {
 		text := string(f.Type)
 		if len(f.Enum) > 0 {
@@ -174,46 +178,46 @@ func (s *shown) ask(t *table, q question) {
 		if f.Doc != "" {
 			text += ": " + f.Doc
 		}
-		s.row(t, "  "+f.Name, text)
+		t.row("  "+f.Name, text)
 	}
-	s.row(t, "answer with", q.example(len(s.questions) > 1))
+	t.row("answer with", exampleAnswer(q, len(l.questions) > 1))
 }
 
-func (s *shown) steps(t *table, lines []stepLine) {
-	for _, l := range lines {
+func (l *timeline) steps(t *table, lines []stepLine) {
+	for _, s := range lines {
 		tries := ""
-		if l.Tries > 0 {
-			tries = fmt.Sprint(l.Tries)
+		if s.Tries > 0 {
+			tries = fmt.Sprint(s.Tries)
 		}
-		status := string(l.Status)
-		if l.Error != nil {
-			status += " (" + string(l.Error.Kind) + ")"
+		status := s.Status
+		if s.Error != nil {
+			status += " (" + s.Error.Kind + ")"
 		}
-		if l.Status == engine.Waiting && !l.Until.IsZero() {
-			status += " until " + clock(l.Until)
+		if s.Status == string(engine.Waiting) && s.Until != nil {
+			status += " until " + clock(*s.Until)
 		}
-		s.row(t, l.label(), l.what(), status, s.offset(l.Started), s.took(l.Started, l.Ended), tries, usesText(l.Uses))
-		for i, f := range l.Failures {
-			s.row(t, "", fmt.Sprintf("  try %d", i+1), "", "", "", "", s.fault(f.Error))
+		t.row(s.label(), s.what(), status, l.offset(s.Started), l.took(s.Started, s.Ended), tries, usesText(s.Uses))
+		for i, f := range s.Failures {
+			t.row("", fmt.Sprintf("  try %d", i+1), "", "", "", "", fault(f.Error))
 		}
-		if l.Error != nil {
-			s.row(t, "", "", "", "", "", "", s.fault(l.Error))
+		if s.Error != nil {
+			t.row("", "", "", "", "", "", fault(s.Error))
 		}
-		if l.Next.After(s.now) {
-			s.row(t, "", "  next try", "", s.offset(l.Next))
+		if at(s.NextTry).After(l.now) {
+			t.row("", "  next try", "", l.offset(s.NextTry))
 		}
 	}
 }
 
-// fault is an error in short, masked before it is cut.
-func (s *shown) fault(e *engine.Error) string {
-	if e == nil {
+// fault is an error in short.
+func fault(f *api.Failure) string {
+	if f == nil {
 		return ""
 	}
-	return cut(string(e.Kind) + ": " + s.scope.Error(e).Message)
+	return cut(f.Kind + ": " + f.Message)
 }
 
-func usesText(u engine.Uses) string {
+func usesText(u api.Uses) string {
 	var texts []string
 	if u.Revision != 0 {
 		texts = append(texts, fmt.Sprintf("%s (revision %d)", u.Connection, u.Revision))
@@ -228,55 +232,52 @@ func usesText(u engine.Uses) string {
 	return strings.Join(texts, ", ")
 }
 
-// begin is when the execution began, end when it ended, or now.
-func (s *shown) begin() time.Time { return s.rows[s.id].Created }
-
-func (s *shown) end() time.Time {
-	if end := s.outlines[s.id].Finished; end != nil {
-		return end.At
+// end is when the execution ended, or now.
+func (l *timeline) end() time.Time {
+	if l.top.Ended != nil {
+		return *l.top.Ended
 	}
-	return s.now
+	return l.now
 }
 
 // offset is how long after the beginning a moment was; "-" for one that is not known.
-func (s *shown) offset(at time.Time) string {
-	if at.IsZero() {
+func (l *timeline) offset(t *time.Time) string {
+	if t == nil {
 		return "-"
 	}
-	return "+" + span(at.Sub(s.begin()))
+	return "+" + span(t.Sub(l.top.Created))
 }
 
-func (s *shown) took(started, ended time.Time) string {
+func (l *timeline) took(started, ended *time.Time) string {
 	switch {
-	case started.IsZero():
+	case started == nil:
 		return "-"
-	case ended.IsZero():
-		return span(s.end().Sub(started))
+	case ended == nil:
+		return span(l.end().Sub(*started))
 	}
-	return span(ended.Sub(started))
+	return span(ended.Sub(*started))
 }
 
-// timeline draws a bar for each step, and marks what was done to the execution. A
-// step's bar is dark while it ran and light while it waited; ! is a failed try.
-func (s *shown) timeline(t *table, lines []stepLine) {
-	notes := s.notes()
-	if len(lines) == 0 && len(notes) == 0 {
+// draw draws a bar for each step, and marks what was done to the execution. A step's
+// bar is dark while it ran and light while it waited; ! is a failed try.
+func (l *timeline) draw(t *table, lines []stepLine) {
+	if len(lines) == 0 && len(l.notes) == 0 {
 		return
 	}
 	t.text("")
 	scale := "0s" + strings.Repeat(" ", barWidth)
-	end := "+" + span(s.end().Sub(s.begin()))
+	end := "+" + span(l.end().Sub(l.top.Created))
 	scale = scale[:max(barWidth-len(end), 3)] + end
-	s.row(t, "TIME LINE", "", "", scale, "")
-	for _, l := range lines {
-		started := l.Started
-		if started.IsZero() {
-			started = l.Ended
+	t.row("TIME LINE", "", "", scale, "")
+	for _, s := range lines {
+		started := s.Started
+		if started == nil {
+			started = s.Ended
 		}
-		s.row(t, l.label(), l.what(), s.offset(started), "|"+s.bar(l)+"|", s.took(l.Started, l.Ended))
+		t.row(s.label(), s.what(), l.offset(started), "|"+l.bar(s)+"|", l.took(s.Started, s.Ended))
 	}
-	for _, n := range notes {
-		what := string(n.What) + n.of
+	for _, n := range l.notes {
+		what := n.What + n.of
 		if n.Step != "" {
 			what += " step " + n.Step
 		}
@@ -284,60 +285,38 @@ func (s *shown) timeline(t *table, lines []stepLine) {
 			what += " by " + n.By
 		}
 		cells := []rune(strings.Repeat(" ", barWidth))
-		cells[s.cell(n.At)] = '^'
-		s.row(t, "", what, s.offset(n.At), "|"+string(cells)+"|", "")
+		cells[l.cell(at(n.Time))] = '^'
+		t.row("", what, l.offset(n.Time), "|"+string(cells)+"|", "")
 	}
-}
-
-// note is what was done to one of the executions.
-type note struct {
-	journal.Note
-	of string // which one; empty for the top
-}
-
-// notes gives what was done to the execution and to those of its tree that are shown;
-// the last of it if there is much.
-func (s *shown) notes() []note {
-	var all []note
-	for id, o := range s.outlines {
-		of := ""
-		if id != s.id {
-			of = " " + string(id)
-		}
-		for _, n := range o.Notes {
-			all = append(all, note{n, of})
-		}
-	}
-	slices.SortFunc(all, func(a, b note) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.of, b.of)) })
-	return all[max(len(all)-maxShownSteps, 0):]
 }
 
 // bar draws a step.
-func (s *shown) bar(l stepLine) string {
+func (l *timeline) bar(s stepLine) string {
 	cells := []rune(strings.Repeat(" ", barWidth))
 	fill := '█'
-	if l.Kind == engine.CallSleep || l.Kind == engine.CallAsk || l.Kind == engine.CallSettingLock {
+	switch engine.CallKind(s.Kind) {
+	case engine.CallSleep, engine.CallAsk, engine.CallSettingLock:
 		fill = '░'
 	}
-	started, ended := l.Started, l.Ended
+	started, ended := at(s.Started), at(s.Ended)
 	if ended.IsZero() {
-		ended = s.end()
+		ended = l.end()
 	}
 	if started.IsZero() {
 		started = ended
 	}
-	for i := s.cell(started); i <= s.cell(ended); i++ {
+	for i := l.cell(started); i <= l.cell(ended); i++ {
 		cells[i] = fill
 	}
-	for _, f := range l.Failures {
-		cells[s.cell(f.Ended)] = '!'
+	for _, f := range s.Failures {
+		cells[l.cell(at(f.Ended))] = '!'
 	}
 	return string(cells)
 }
 
 // cell is the place of a moment on a bar.
-func (s *shown) cell(at time.Time) int {
-	whole := max(s.end().Sub(s.begin()), time.Microsecond)
-	part := float64(at.Sub(s.begin())) / float64(whole)
+func (l *timeline) cell(t time.Time) int {
+	whole := max(l.end().Sub(l.top.Created), time.Microsecond)
+	part := float64(t.Sub(l.top.Created)) / float64(whole)
 	return min(max(int(part*barWidth), 0), barWidth-1)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weir-engine/weir/connections/secret"
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/engine/dispatch"
 )
 
@@ -39,7 +40,7 @@ func exitCode(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	switch dispatch.KindOf(err) {
+	switch kindOf(err) {
 	case engine.Invalid:
 		return exitInvalid
 	case engine.Denied:
@@ -61,10 +62,23 @@ func exitCode(err error) int {
 	case engine.Canceled:
 		return exitCancelled
 	}
-	if errors.As(err, new(*usageError)) {
+	var sent *api.Error
+	if errors.As(err, new(*usageError)) || errors.As(err, &sent) && sent.Code == api.CodeUsage {
 		return exitUsage
 	}
 	return exitInternal
+}
+
+// kindOf gives the kind of any error, also of one that a server sent.
+func kindOf(err error) engine.Kind {
+	var sent *api.Error
+	if !errors.As(err, &sent) {
+		return dispatch.KindOf(err)
+	}
+	if sent.Code == api.CodeUsage {
+		return "" // wrong usage
+	}
+	return engine.Kind(sent.Kind)
 }
 
 // printError tells the user of an error: what, where, and on lines of their own
@@ -84,6 +98,10 @@ func (a *app) printError(err error) {
 	var read *secret.ReadError
 	if errors.As(err, &read) && read.Hint != "" {
 		a.say("hint: %s", read.Hint)
+	}
+	var sent *api.Error
+	if errors.As(err, &sent) && sent.Hint != "" {
+		a.say("hint: %s", sent.Hint)
 	}
 }
 

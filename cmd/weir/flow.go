@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/httpapi"
 	"github.com/weir-engine/weir/engine/local"
 	"github.com/weir-engine/weir/engine/store"
 )
@@ -28,12 +29,31 @@ execution keeps the one that it was started with.`
 	return cmd
 }
 
-// storedFlow gives a version of a flow of the store; 0 is the newest.
-func (a *app) storedFlow(ctx context.Context, name string, version int) (store.Flow, []byte, error) {
-	return a.flowOf(ctx, localOwner, name, version)
+// flows gives the flows that a command works with: those of the server that WEIR_ADDR
+// names, or of the local store, which is made if make says so.
+func (a *app) flows(ctx context.Context, make bool) (httpapi.Flows, error) {
+	client, err := a.remote()
+	if err != nil {
+		return nil, err
+	}
+	if client != nil {
+		return client, nil
+	}
+	opened, err := a.existingStore(ctx)
+	if make {
+		opened, err = a.store(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if opened == nil {
+		return noFlows{}, nil
+	}
+	return a.desk(opened), nil
 }
 
-func (a *app) flowOf(ctx context.Context, owner, name string, version int) (store.Flow, []byte, error) {
+// storedFlow gives a version of a flow of the store; 0 is the newest.
+func (a *app) storedFlow(ctx context.Context, owner, name string, version int) (store.Flow, []byte, error) {
 	opened, err := a.existingStore(ctx)
 	if err != nil {
 		return store.Flow{}, nil, err
@@ -41,36 +61,16 @@ func (a *app) flowOf(ctx context.Context, owner, name string, version int) (stor
 	if opened == nil {
 		return store.Flow{}, nil, unknownFlow(name, nil)
 	}
-	found, text, err := opened.Flows().Get(ctx, owner, name, version)
-	if exitCode(err) == exitNotFound {
-		err = a.noFlow(ctx, opened, owner, name, err)
-	}
-	return found, text, err
-}
-
-// noFlow is the error for a flow that the store does not have.
-func (a *app) noFlow(ctx context.Context, opened *store.Store, owner, name string, missing error) error {
-	all, err := opened.Flows().List(ctx, owner)
-	if err != nil {
-		return err
-	}
-	var known []string
-	for _, f := range all {
-		if f.Name == name { // the version is missing
-			return &engine.Error{
-				Kind: engine.NotFound, Message: missing.Error(), Hint: fmt.Sprintf("see which there are: weir flow versions %s", name),
-			}
-		}
-		known = append(known, f.Name)
-	}
-	return unknownFlow(name, known)
+	d := a.desk(opened)
+	d.owner = owner
+	return d.flow(ctx, name, version)
 }
 
 // namedFlow finds the flow or module of the store that a script's name means.
 func (a *app) namedFlow(ctx context.Context, owner, name string) (file string, text []byte, err error) {
 	trimmed := strings.TrimSuffix(name, ".lua")
 	for _, candidate := range []string{trimmed, strings.ReplaceAll(trimmed, ".", "/")} {
-		found, text, err := a.flowOf(ctx, owner, candidate, 0)
+		found, text, err := a.storedFlow(ctx, owner, candidate, 0)
 		if err == nil {
 			return local.StoredFile(found.Name, found.Version), text, nil
 		}
@@ -78,7 +78,7 @@ func (a *app) namedFlow(ctx context.Context, owner, name string) (file string, t
 			return "", nil, err
 		}
 	}
-	_, _, err = a.flowOf(ctx, owner, trimmed, 0) // for its hint
+	_, _, err = a.storedFlow(ctx, owner, trimmed, 0) // for its hint
 	return "", nil, err
 }
 
@@ -115,18 +115,14 @@ func (a *app) completeFlowsAndFiles(cmd *cobra.Command, args []string, _ string)
 }
 
 func (a *app) flowNames(ctx context.Context) []string {
-	opened, err := a.existingStore(ctx)
-	if opened == nil || err != nil {
+	found, err := a.flows(ctx, false)
+	if err != nil {
 		return nil
 	}
-	all, _ := opened.Flows().List(ctx, localOwner)
+	all, _ := found.ListFlows(ctx)
 	var names []string
-	for _, f := range all {
+	for _, f := range all.Flows {
 		names = append(names, f.Name)
 	}
 	return names
-}
-
-func flowTree(f store.Flow) map[string]any {
-	return map[string]any{"name": f.Name, "version": f.Version, "digest": f.Digest, "changed": instant(f.Changed)}
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/weir-engine/weir/flows"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newFlowApply(a *app) *cobra.Command {
@@ -27,29 +27,17 @@ nothing. If one of the files has a mistake, nothing is stored.`,
 			if err != nil {
 				return err
 			}
-			opened, err := a.store(cmd.Context())
+			flows, err := a.flows(cmd.Context(), true)
 			if err != nil {
 				return err
 			}
-			data := []any{}
-			var rows [][]any
-			for _, f := range read {
-				version, changed, err := opened.Flows().Apply(cmd.Context(), localOwner, f.name, f.text)
-				if err != nil {
-					return err
-				}
-				tree := flowTree(version)
-				result := "unchanged"
-				if changed {
-					result = "stored"
-				}
-				tree["result"] = result
-				data = append(data, tree)
-				rows = append(rows, []any{result, version.Name, "version", version.Version})
+			applied, err := flows.ApplyFlows(cmd.Context(), read)
+			if err != nil {
+				return err
 			}
-			return a.print(data, func(t *table) {
-				for _, row := range rows {
-					t.row(row...)
+			return a.print(plainList(applied.Flows), func(t *table) {
+				for _, f := range applied.Flows {
+					t.row(f.Result, f.Name, "version", f.Version)
 				}
 			})
 		},
@@ -58,14 +46,9 @@ nothing. If one of the files has a mistake, nothing is stored.`,
 	return cmd
 }
 
-type flowFile struct {
-	name string
-	text []byte
-}
-
 // readFlows reads and compiles the files, and tells all that is wrong with them.
-func (a *app) readFlows(files []string, name string) ([]flowFile, error) {
-	var read []flowFile
+func (a *app) readFlows(files []string, name string) ([]api.FlowText, error) {
+	var read []api.FlowText
 	var faults []error
 	for _, file := range files {
 		f, err := a.readFlow(file, name)
@@ -77,21 +60,21 @@ func (a *app) readFlows(files []string, name string) ([]flowFile, error) {
 	return read, joinFaults(faults)
 }
 
-func (a *app) readFlow(file, name string) (flowFile, error) {
+func (a *app) readFlow(file, name string) (api.FlowText, error) {
 	if name == "" && file == "-" {
-		return flowFile{}, &usageError{errors.New("a flow from stdin needs a --name")}
+		return api.FlowText{}, &usageError{errors.New("a flow from stdin needs a --name")}
 	}
 	if name == "" {
 		name = strings.TrimSuffix(filepath.Base(file), ".lua")
 	}
 	name, err := flowName(name)
 	if err != nil {
-		return flowFile{}, err
+		return api.FlowText{}, err
 	}
 	text, err := readLimited(file, a.in)
 	if err != nil {
-		return flowFile{}, err
+		return api.FlowText{}, err
 	}
-	_, err = flows.Compile(shownName(file), text)
-	return flowFile{name, text}, err
+	f := api.FlowText{Name: name, File: shownName(file), Text: string(text)}
+	return f, checkFlow(&f, f.File)
 }

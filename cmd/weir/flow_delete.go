@@ -14,21 +14,22 @@ func newFlowDelete(a *app) *cobra.Command {
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeFlows,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			found, _, err := a.storedFlow(cmd.Context(), args[0], 0)
+			flows, err := a.flows(cmd.Context(), false)
+			if err != nil {
+				return err
+			}
+			found, err := flows.Flow(cmd.Context(), args[0], 0)
 			if err != nil {
 				return err
 			}
 			if err := a.sure(cmd.Context(), yes, fmt.Sprintf("delete flow %q (version %d)", found.Name, found.Version)); err != nil {
 				return err
 			}
-			opened, err := a.store(cmd.Context())
+			deleted, err := flows.DeleteFlow(cmd.Context(), found.Name)
 			if err != nil {
 				return err
 			}
-			if err := opened.Flows().Delete(cmd.Context(), localOwner, found.Name); err != nil {
-				return err
-			}
-			return a.print(map[string]any{"name": found.Name, "result": "deleted"}, func(t *table) { t.row("deleted", found.Name) })
+			return a.print(plain(deleted), func(t *table) { t.row("deleted", deleted.Name) })
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")

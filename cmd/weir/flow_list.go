@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/weir-engine/weir/engine/store"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newFlowList(a *app) *cobra.Command {
@@ -12,15 +12,13 @@ func newFlowList(a *app) *cobra.Command {
 		Short: "List the flows of the store",
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			opened, err := a.existingStore(cmd.Context())
+			flows, err := a.flows(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			var all []store.Flow
-			if opened != nil {
-				if all, err = opened.Flows().List(cmd.Context(), localOwner); err != nil {
-					return err
-				}
+			all, err := flows.ListFlows(cmd.Context())
+			if err != nil {
+				return err
 			}
 			return a.printFlows(all)
 		},
@@ -28,14 +26,10 @@ func newFlowList(a *app) *cobra.Command {
 }
 
 // printFlows lists flows, or versions of one.
-func (a *app) printFlows(all []store.Flow) error {
-	data := []any{}
-	for _, f := range all {
-		data = append(data, flowTree(f))
-	}
-	return a.print(data, func(t *table) {
+func (a *app) printFlows(all api.Flows) error {
+	return a.print(plainList(all.Flows), func(t *table) {
 		t.row("NAME", "VERSION", "CHANGED", "TEXT")
-		for _, f := range all {
+		for _, f := range all.Flows {
 			t.row(f.Name, f.Version, clock(f.Changed), f.Digest[:min(len(f.Digest), 12)])
 		}
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 )
@@ -21,17 +22,19 @@ func newFlowShow(a *app) *cobra.Command {
 			if version < 0 || (named != 0 && version != 0) {
 				return &usageError{fmt.Errorf("--version is a number from 1, and the name has none then")}
 			}
-			found, text, err := a.storedFlow(cmd.Context(), name, named+version)
+			flows, err := a.flows(cmd.Context(), false)
+			if err != nil {
+				return err
+			}
+			found, err := flows.Flow(cmd.Context(), name, named+version)
 			if err != nil {
 				return err
 			}
 			if a.flags.output == "table" {
-				_, err := a.out.Write(text)
+				_, err := io.WriteString(a.out, found.Text)
 				return err
 			}
-			tree := flowTree(found)
-			tree["text"] = string(text)
-			return a.print(tree, nil)
+			return a.print(plain(found), nil)
 		},
 	}
 	cmd.Flags().IntVar(&version, "version", 0, "an older version than the newest")

@@ -9,14 +9,11 @@ func newFlowVersions(a *app) *cobra.Command {
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeFlows,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, _, err := a.storedFlow(cmd.Context(), args[0], 0); err != nil {
-				return err
-			}
-			opened, err := a.store(cmd.Context())
+			flows, err := a.flows(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			all, err := opened.Flows().Versions(cmd.Context(), localOwner, args[0])
+			all, err := flows.FlowVersions(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

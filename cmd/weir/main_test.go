@@ -84,6 +84,7 @@ func params(dir string) testscript.Params {
 			e.Setenv("HOME", e.WorkDir+"/.home")
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command takes a second more under -race
 			e.Setenv("WEIR_DATA_DIR", e.WorkDir+"/.data")
+			e.Setenv("WEIR_LISTEN", "127.0.0.1:0")
 			return nil
 		},
 	}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +30,7 @@ const pruneInterval = time.Hour
 // serving is what "weir serve" was told.
 type serving struct {
 	config    local.Config
+	listening listening
 	limits    []string
 	retention time.Duration
 }
@@ -57,6 +60,7 @@ One engine works on a store at a time. Its log is on stderr; with -o json, as JS
 	flags.IntVar(&s.config.MaxResident, "max-resident", local.MaxResident, "how many flows are in memory at the same time")
 	flags.StringArrayVar(&s.limits, "task-limit", nil, "how many tasks of one type run at the same time, TYPE=N; repeatable")
 	flags.DurationVar(&s.config.Grace, "grace", 30*time.Second, "how long running tasks may take when the engine is to end")
+	s.listening.flags(cmd)
 	flags.DurationVar(&s.retention, "retention", retention, "how long executions are kept after their end; 0 for ever")
 	return cmd
 }
@@ -71,6 +75,9 @@ func (s *serving) check(a *app) error {
 	}
 	types, err := a.tasks()
 	if err != nil {
+		return err
+	}
+	if err := s.listening.check(a); err != nil {
 		return err
 	}
 	s.config.TaskLimits = map[string]int{}
@@ -116,12 +123,21 @@ func (a *app) serve(ctx context.Context, s serving) error {
 		return err
 	}
 	defer release()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(local.GCPercent)
+	}
 	log := engineLog(a.err, a.flags.output)
 	s.config.Log = log
+	served, err := a.newDaemon(ctx, opened, &s)
+	if err != nil {
+		return err
+	}
+	defer served.close()
 	runner, err := a.engine(ctx, s.config)
 	if err != nil {
 		return err
 	}
+	served.runner = runner
 	dir, err := a.dataDir()
 	if err != nil {
 		return err
@@ -137,7 +153,8 @@ func (a *app) serve(ctx context.Context, s serving) error {
 		defer close(pruned)
 		a.retain(keep, opened, s.retention, log)
 	}()
-	err = runner.Serve(ctx)
+	served.open(ctx)
+	err = errors.Join(runner.Serve(ctx), served.wait())
 	stop()
 	<-pruned
 	if err == nil {
@@ -172,7 +189,11 @@ func (a *app) retain(ctx context.Context, opened *store.Store, after time.Durati
 	tick := time.NewTicker(pruneInterval)
 	defer tick.Stop()
 	for {
-		n, err := a.prune(ctx, opened, time.Now().Add(-after))
+		before := time.Now().Add(-after)
+		n, err := a.prune(ctx, opened, before)
+		if err == nil {
+			err = a.forgetKeys(ctx, opened, before)
+		}
 		if n > 0 {
 			log.Info("removed old executions", "executions", n)
 		}

@@ -7,9 +7,12 @@ import (
 	"path/filepath"
 	"sync"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/connections/secret"
+	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/engine/dispatch"
 	"github.com/weir-engine/weir/engine/local"
 	"github.com/weir-engine/weir/engine/store"
@@ -27,6 +30,8 @@ type wired struct {
 	readers map[string]connections.SecretReader // by name of their source
 	unread  map[string]secret.Ref               // a secret that its source kept back, by name of the source
 	closers []func() error
+	client  *api.Client        // of the server that WEIR_ADDR names
+	once    singleflight.Group // starts that have the same idempotency key
 }
 
 // close ends everything that was opened, in the opposite order.
@@ -269,7 +274,10 @@ func (a *app) engine(ctx context.Context, config local.Config) (*local.Runner, e
 	if config.FilesDir, err = a.filesRoot(); err != nil {
 		return nil, err
 	}
-	config.Store, config.Flows, config.YAML = opened.Executions(), a.namedFlow, yamlCodec{}
+	if config.Store == nil {
+		config.Store = opened.Executions()
+	}
+	config.Flows, config.YAML = a.namedFlow, yamlCodec{}
 	return local.New(config)
 }
 

@@ -188,4 +188,5 @@ type Answered struct {
 	Step   string `json:"step"`
 	Title  string `json:"title"`
 	Result string `json:"result" enum:"answered"`
+	Taken  bool   `json:"taken" doc:"The engine has it; false if it will"`
 }

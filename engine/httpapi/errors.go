@@ -71,6 +71,7 @@ func uniform(ctx huma.Context, _ string, body any) (any, error) {
 	if !ok {
 		return body, nil
 	}
+	ctx.SetHeader("Content-Type", "application/json")
 	failure := &api.Error{
 		Status: model.Status, Code: api.CodeBadRequest, Kind: string(engine.Invalid), Message: model.Detail,
 		RequestID: notedIn(ctx.Context()).id,

@@ -25,7 +25,7 @@ const (
 )
 
 type watchExecution struct {
-	oneExecution
+	ID   string `path:"id" maxLength:"200" doc:"Of the execution, or its first letters"`
 	From string `header:"Last-Event-ID" maxLength:"20" doc:"The id of the last event that was seen: the stream goes on after it"`
 }
 

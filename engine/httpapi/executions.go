@@ -21,9 +21,9 @@ type listExecutions struct {
 }
 
 type readLog struct {
-	oneExecution
-	After int64 `query:"after" minimum:"0" doc:"The position after which the page begins"`
-	Limit int   `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"How many lines at most"`
+	ID    string `path:"id" maxLength:"200" doc:"Of the execution, or its first letters"`
+	After int64  `query:"after" minimum:"0" doc:"The position after which the page begins"`
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"How many lines at most"`
 }
 
 func (s *Server) executionRoutes() {
@@ -54,12 +54,8 @@ type startExecution struct {
 	Body api.Start
 }
 
-type orderExecution struct {
-	oneExecution
-}
-
 type answerExecution struct {
-	oneExecution
+	ID   string `path:"id" maxLength:"200" doc:"Of the execution, or its first letters"`
 	Body api.Answer
 }
 
@@ -76,7 +72,7 @@ func (s *Server) orderRoutes() {
 		"retry":  "Have a failed execution go on from the step that failed",
 	} {
 		handle(s, http.MethodPost, "/v1/executions/{id}/"+verb, verb+"-execution", summary,
-			func(ctx context.Context, c call[orderExecution]) (api.Ordered, error) {
+			func(ctx context.Context, c call[oneExecution]) (api.Ordered, error) {
 				return c.Orders.Order(ctx, c.in.ID, api.Order{Verb: verb})
 			})
 	}

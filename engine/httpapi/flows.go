@@ -13,8 +13,8 @@ type oneFlow struct {
 }
 
 type flowVersion struct {
-	oneFlow
-	Version int `query:"version" minimum:"0" doc:"0 for the newest"`
+	Name    string `query:"name" required:"true" minLength:"1" maxLength:"128" doc:"Of the flow"`
+	Version int    `query:"version" minimum:"0" doc:"0 for the newest"`
 }
 
 type applyFlows struct {
