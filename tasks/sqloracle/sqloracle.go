@@ -286,5 +286,8 @@ func doubtful(c *conn, err error, e *tasks.Error) {
 		return
 	}
 	e.Message += "; it is not known whether the server has carried out the statement"
-	e.Hint = "look at what is in the database before it is run again"
+	hint := e.Hint
+	if e.Hint = "look at what is in the database before it is run again"; hint != "" {
+		e.Hint += "; " + hint
+	}
 }

@@ -460,7 +460,7 @@ func (s *session) rows(w *writer, c *cursor, n int, first bool) error {
 	}
 	s.parameters(w, nil, false)
 	o := outcome{cursor: c.id, rows: c.next, err: fails}
-	if fails == nil && c.next == r.total() && (n > 0 || !first) && (n == 0 || c.next%n != 0 || last == nil) {
+	if fails == nil && !r.NoEnd && c.next == r.total() && (n > 0 || !first) && (n == 0 || c.next%n != 0 || last == nil) {
 		o.err = &Error{Code: 1403, Text: "no data found"}
 	}
 	s.errorBlock(w, o)

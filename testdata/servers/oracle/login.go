@@ -131,11 +131,11 @@ func randomBytes(n int) []byte {
 }
 
 // readLogin reads what both phases of a login begin with.
-func (s *session) readLogin() (user string, pairs map[string]string) {
+func (s *session) readLogin() (user string, mode int, pairs map[string]string) {
 	const most = 64
 	s.in.u8()
 	length := s.in.count(1 << 10)
-	s.in.ub()
+	mode = s.in.ub()
 	s.in.u8()
 	n := s.in.count(most)
 	s.in.u8()
@@ -143,12 +143,12 @@ func (s *session) readLogin() (user string, pairs map[string]string) {
 	if length > 0 {
 		user = s.text(length)
 	}
-	return user, s.in.keyValues(n)
+	return user, mode, s.in.keyValues(n)
 }
 
 // challenge answers the first phase of a login.
 func (s *session) challenge() error {
-	user, _ := s.readLogin()
+	user, _, _ := s.readLogin()
 	if s.in.err != nil {
 		return s.in.err
 	}
@@ -179,7 +179,7 @@ func (s *session) challenge() error {
 
 // authenticate answers the second phase of a login.
 func (s *session) authenticate() error {
-	_, pairs := s.readLogin()
+	_, mode, pairs := s.readLogin()
 	if s.in.err != nil {
 		return s.in.err
 	}
@@ -201,7 +201,7 @@ func (s *session) authenticate() error {
 		return refuse(*x.account.Err)
 	}
 	s.user, s.client = strings.ToUpper(x.user), pairs["PROXY_CLIENT_NAME"]
-	s.server.record(Call{Session: s.number, Op: "login", User: s.user, Client: s.client})
+	s.server.record(Call{Session: s.number, Op: "login", User: s.user, Client: s.client, Mode: mode})
 	w := s.writer()
 	s.properties(w, proof)
 	s.nls(w)

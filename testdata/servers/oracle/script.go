@@ -51,6 +51,8 @@ type Result struct {
 	Deaf  bool
 	// Hang never answers, until the client breaks (unless Deaf) or leaves.
 	Hang bool
+	// NoEnd never tells that there are no more rows: fetches get none for ever.
+	NoEnd bool
 	// FetchHang is Hang from the second fetch of rows on.
 	FetchHang bool
 	Drop      Drop
@@ -136,6 +138,7 @@ type Call struct {
 	Commit  bool // the statement commits itself
 	User    string
 	Client  string // the proxy client
+	Mode    int    // of "login": what the client asked for, such as SYSDBA
 }
 
 // script is the table of cases in use.
