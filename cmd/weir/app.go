@@ -54,6 +54,8 @@ connection, lays its attached Vault secrets over it, lays the flow's inputs over
 		newConnection(a),
 		newTask(a),
 		newVault(a),
+		newUser(a),
+		newAudit(a),
 		newStore(a),
 		newVersion(a),
 	)

@@ -33,6 +33,9 @@ func newConnection(a *app) *cobra.Command {
 		newConnectionTry(a),
 		newConnectionExport(a),
 		newConnectionImport(a),
+		newConnectionShare(a),
+		newConnectionUnshare(a),
+		newConnectionShares(a),
 	)
 	cmd.Long = `A connection is a named set of inputs for tasks of one type. Connections are found in the directories
 of --connections and WEIR_CONNECTION_PATH, then in the encrypted store, then among the implicit defaults.
@@ -76,6 +79,9 @@ func (a *app) stored(ctx context.Context, name string) (connections.Store, conne
 
 // elsewhere is the error for changing a connection that is not in the store.
 func elsewhere(c connections.Connection) error {
+	if c.Shared != "" {
+		return hinted("its owner can", "%w: %q is somebody else's", connections.ErrReadOnly, c.Name)
+	}
 	hint := fmt.Sprintf("edit %s", c.Origin.Pos.File)
 	if c.Origin.Source == connections.SourceDefault {
 		hint = fmt.Sprintf("replace it by one of your own: weir connection create %s --type %s", c.Name, c.Type)

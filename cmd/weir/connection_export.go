@@ -75,6 +75,9 @@ func (a *app) exported(ctx context.Context, names []string, revision int64) ([]c
 		if err != nil {
 			return nil, err
 		}
+		if c.Shared != "" {
+			return nil, elsewhere(c)
+		}
 		all = append(all, c)
 	}
 	return all, nil
