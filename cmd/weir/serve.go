@@ -24,8 +24,12 @@ import (
 	"github.com/weir-engine/weir/vaultint"
 )
 
-// pruneInterval is how often the engine removes executions that ended long ago.
-const pruneInterval = time.Hour
+// The engine removes executions that ended long ago at this interval, and for the
+// first time when it has taken up its work.
+const (
+	pruneInterval = time.Hour
+	settling      = 10 * time.Second
+)
 
 // serving is what "weir serve" was told.
 type serving struct {
@@ -153,7 +157,9 @@ func (a *app) serve(ctx context.Context, s serving) error {
 		defer close(pruned)
 		a.retain(keep, opened, s.retention, log)
 	}()
-	served.open(ctx)
+	ctx, fail := context.WithCancel(ctx)
+	defer fail()
+	served.open(ctx, fail)
 	err = errors.Join(runner.Serve(ctx), served.wait())
 	stop()
 	<-pruned
@@ -184,6 +190,11 @@ func (a *app) logVaults(log *slog.Logger) {
 // retain removes executions that ended long ago, until ctx ends.
 func (a *app) retain(ctx context.Context, opened *store.Store, after time.Duration, log *slog.Logger) {
 	if after == 0 {
+		return
+	}
+	select {
+	case <-time.After(settling):
+	case <-ctx.Done():
 		return
 	}
 	tick := time.NewTicker(pruneInterval)

@@ -35,7 +35,6 @@ type daemon struct {
 	store    *store.Store
 	log      *slog.Logger
 	hub      *httpapi.Hub
-	server   *httpapi.Server
 	listener net.Listener
 	url      string
 	runner   *local.Runner
@@ -44,7 +43,7 @@ type daemon struct {
 	failed error // of the server; read after work
 }
 
-// newDaemon listens, and makes the server of the API. Without a listener there is none.
+// newDaemon listens for the API. Without an address there is none.
 func (a *app) newDaemon(ctx context.Context, opened *store.Store, s *serving) (*daemon, error) {
 	d := &daemon{app: a, store: opened, log: s.config.Log}
 	var err error
@@ -54,14 +53,6 @@ func (a *app) newDaemon(ctx context.Context, opened *store.Store, s *serving) (*
 	d.url = s.listening.url(d.listener)
 	d.hub = httpapi.NewHub(news{opened.Executions()})
 	s.config.Store = &toldStore{opened.Executions(), d.hub}
-	version, _ := buildVersion()
-	d.server, err = httpapi.New(httpapi.Config{
-		Version: version, Authenticator: d, Services: d.services, Explain: explained, Hub: d.hub,
-		Ready: d.ready, Measures: d.measures, Log: d.log,
-	})
-	if err != nil {
-		return d, errors.Join(err, d.listener.Close())
-	}
 	if err := d.firstStart(ctx); err != nil {
 		return d, errors.Join(err, d.listener.Close())
 	}
@@ -88,8 +79,9 @@ func (d *daemon) firstStart(ctx context.Context) error {
 	return nil
 }
 
-// open begins to answer requests, until ctx ends.
-func (d *daemon) open(ctx context.Context) {
+// open begins to answer requests, until ctx ends. The server is made beside the
+// engine, which has its executions to take up; if it cannot be made, fail is called.
+func (d *daemon) open(ctx context.Context, fail func()) {
 	if d.listener == nil {
 		return
 	}
@@ -98,7 +90,17 @@ func (d *daemon) open(ctx context.Context) {
 	d.work.Go(func() { d.hub.Run(hubbing) })
 	d.work.Go(func() {
 		defer stop()
-		d.failed = d.server.Serve(ctx, d.listener, closingPatience)
+		version, _ := buildVersion()
+		server, err := httpapi.New(httpapi.Config{
+			Version: version, Authenticator: d, Services: d.services, Explain: explained, Hub: d.hub,
+			Ready: d.ready, Measures: d.measures, Log: d.log,
+		})
+		if err != nil {
+			d.failed = errors.Join(err, d.listener.Close())
+			fail()
+			return
+		}
+		d.failed = server.Serve(ctx, d.listener, closingPatience)
 	})
 }
 
