@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-engine/weir/engine"
@@ -42,6 +43,7 @@ type Executions struct {
 	s       *Store
 	members *members
 	writer  *writer
+	swept   atomic.Bool // there are no remains of executions whose removal was interrupted
 }
 
 // Executions gives the store's executions.
