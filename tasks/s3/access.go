@@ -33,6 +33,9 @@ func (s *session) checkAccess() error {
 	if s.endpoint, err = parseURL(s, "endpoint"); err != nil {
 		return err
 	}
+	if err := s.checkEndpoint(); err != nil {
+		return err
+	}
 	if _, err = parseURL(s, "sts_endpoint"); err != nil {
 		return err
 	}
@@ -83,6 +86,25 @@ func parseURL(s *session, input string) (*url.URL, error) {
 		return nil, bad("has a query or a fragment", "")
 	}
 	return u, nil
+}
+
+// checkEndpoint refuses an endpoint that begins with the bucket's name, as some
+// consoles show it: the name would become a part of every key.
+func (s *session) checkEndpoint() error {
+	if s.endpoint == nil {
+		return nil
+	}
+	service, ok := strings.CutPrefix(s.endpoint.Host, s.in.String("bucket")+".")
+	if !ok {
+		return nil
+	}
+	for _, domain := range []string{"amazonaws.com", "amazonaws.com.cn", "digitaloceanspaces.com", "r2.cloudflarestorage.com", "wasabisys.com", "backblazeb2.com"} {
+		if strings.HasSuffix(service, "."+domain) {
+			return &tasks.Error{Kind: tasks.Invalid, Input: "endpoint", Message: "endpoint begins with the bucket's name",
+				Hint: "it is the service's: " + s.endpoint.Scheme + "://" + service}
+		}
+	}
+	return nil
 }
 
 // connect prepares the SDK. It finds credentials and asks for temporary ones.

@@ -51,6 +51,7 @@ func TestFailures(t *testing.T) {
 		"no host":            {in.with(inputs{"endpoint": "http://nowhere.invalid"}), tasks.Unavailable, false, "endpoint", "nowhere.invalid"},
 		"no URL":             {in.with(inputs{"endpoint": "minio:9000"}), tasks.Invalid, false, "endpoint", "https://"},
 		"credentials in it":  {in.with(inputs{"endpoint": "https://u:p@minio"}), tasks.Invalid, false, "endpoint", "credentials"},
+		"bucket in it":       {in.with(inputs{"bucket": "space", "endpoint": "https://space.nyc3.digitaloceanspaces.com"}), tasks.Invalid, false, "endpoint", "begins with the bucket's name"},
 		"no proxy":           {in.with(inputs{"proxy": "http://127.0.0.1:1", "endpoint": "https://192.0.2.1"}), tasks.Unavailable, false, "proxy", "proxy"},
 		"no role":            {in.with(inputs{"auth_method": "assume_role"}), tasks.Invalid, false, "role_arn", "role_arn"},
 	} {

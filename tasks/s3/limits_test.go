@@ -54,3 +54,25 @@ func TestMemory(t *testing.T) {
 		}
 	}
 }
+
+// TestFullDisk leaves what was there, and nothing else.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	in := bucket(t).with(inputs{"command": "download", "key": "k", "file": "f"})
+	e := taskstest.NewExecution(t)
+	write(t, e, "f", []byte("as it was"))
+	must(t, driver(), in.with(inputs{"command": "upload", "file": nil, "content": string(bytes.Repeat([]byte("x"), 6<<20))}))
+	for name, more := range map[string]inputs{
+		"at once": {}, "in parts": {"part_size": 5 << 20}, "a range": {"range": "10-"}, "a folder": {"command": "sync", "direction": "down", "folder": "."},
+	} {
+		cmd := child(t, e, in.with(more))
+		cmd.Env = append(cmd.Env, fmt.Sprint(roomVariable, "=", 1<<20))
+		out, err := cmd.CombinedOutput()
+		if err == nil || !bytes.Contains(out, []byte("permanent ")) || !bytes.Contains(out, []byte("a file in the files directory: file too large")) {
+			t.Errorf("%s: got %v\n%s", name, err, out)
+		}
+		if left := tree(t, e.Dir); len(left) != 1 || string(read(t, e, "f")) != "as it was" {
+			t.Errorf("%s: there are %v", name, left)
+		}
+	}
+}

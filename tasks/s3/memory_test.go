@@ -42,7 +42,7 @@ func newMemory(t testing.TB, before func(w http.ResponseWriter, r *http.Request)
 
 // at gives what it takes to reach a bucket of the service.
 func (m *memory) at() inputs {
-	return inputs{"endpoint": m.url, "access_key_id": "some-key-id", "secret_access_key": "some-secret-key", "bucket": "memory"}
+	return inputs{"connect_timeout": "1m", "endpoint": m.url, "access_key_id": "some-key-id", "secret_access_key": "some-secret-key", "bucket": "memory"}
 }
 
 func (m *memory) ServeHTTP(w http.ResponseWriter, r *http.Request) {

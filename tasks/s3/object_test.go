@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -260,6 +261,40 @@ func TestPresign(t *testing.T) {
 	}
 	if e := failure(t, in.with(inputs{"expires": "169h"})); e.Kind != tasks.Invalid {
 		t.Errorf("8 days: got %s", e.Kind)
+	}
+}
+
+// TestProgress tells how far transfers are, up to their end.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	const size, part = 23 << 20, 5 << 20
+	in := bucket(t).with(inputs{"part_size": part, "key": "k"})
+	e := taskstest.NewExecution(t)
+	write(t, e, "f", random(t, size))
+	write(t, e, "folder/f", random(t, size))
+	for _, task := range []inputs{
+		{"command": "upload", "file": "f"}, {"command": "download", "file": "g"}, {"command": "copy", "to_key": "l"},
+		{"command": "sync", "direction": "up", "folder": "folder", "prefix": "p"}, {"command": "sync", "direction": "down", "folder": "back", "prefix": "p"},
+	} {
+		var mu sync.Mutex
+		most, told, env := int64(0), 0, e.Env()
+		env.Progress = func(done, total int64, _ string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if total == 0 {
+				return // comparing
+			}
+			if told++; total != size || done > total {
+				t.Errorf("%s: %d of %d", task["command"], done, total)
+			}
+			most = max(most, done)
+		}
+		if err := run(t, s3.New(s3.WithCopyLimits(part, part)), in.with(task), env); err != nil {
+			t.Fatal(err)
+		}
+		if most != size || told < 2 {
+			t.Errorf("%s: told %d times, up to %d", task["command"], told, most)
+		}
 	}
 }
 

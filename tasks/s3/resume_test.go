@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -26,11 +27,13 @@ import (
 	"github.com/weir-engine/weir/testdata/servers"
 )
 
-// childVariable holds the inputs of the task that a child process runs, and
-// deathVariable after how much of it the child kills itself.
+// childVariable holds the inputs of the task that a child process runs,
+// deathVariable after how much of it the child kills itself, and roomVariable how
+// large a file may be.
 const (
 	childVariable = "WEIR_TEST_S3_CHILD"
 	deathVariable = "WEIR_TEST_S3_DEATH"
+	roomVariable  = "WEIR_TEST_S3_ROOM"
 )
 
 // childMemory is what a child prints before how much memory it had.
@@ -57,8 +60,14 @@ func TestChild(t *testing.T) {
 			}
 		}
 	}
+	if room, err := strconv.ParseUint(os.Getenv(roomVariable), 10, 64); err == nil {
+		signal.Ignore(syscall.SIGXFSZ) // which a full disk does not send
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: room, Max: room}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := run(t, s3.New(s3.WithCopyLimits(5<<20, 5<<20)), in, env); err != nil {
-		t.Fatalf("%v (%v)", err, errors.Unwrap(err))
+		t.Fatalf("%s %v", kindOf(err), err)
 	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)

@@ -33,9 +33,9 @@ func (in inputs) with(more inputs) inputs {
 	return all
 }
 
-// at gives what it takes to reach a server as its owner.
+// at gives what it takes to reach a server as its owner, on a busy machine too.
 func at(s *servers.S3Server) inputs {
-	return inputs{"endpoint": s.Endpoint, "access_key_id": s.AccessKey, "secret_access_key": s.SecretKey}
+	return inputs{"connect_timeout": "1m", "endpoint": s.Endpoint, "access_key_id": s.AccessKey, "secret_access_key": s.SecretKey}
 }
 
 // bucketOn gives the inputs for a new bucket on a server.
