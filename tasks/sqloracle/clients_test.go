@@ -34,7 +34,7 @@ import (
 // clientCase is one thing that all clients do.
 type clientCase struct {
 	Name     string  `json:"name"`
-	Kind     string  `json:"kind"` // query, change, block, cursor, batch, lob, hang, login
+	Kind     string  `json:"kind"` // query, change, block, cursor, batch, typed, table, returning, lob, hang, login
 	SQL      string  `json:"sql"`
 	Params   []any   `json:"params,omitempty"`
 	Rows     [][]any `json:"rows,omitempty"`
@@ -75,6 +75,9 @@ func clientCases() []clientCase {
 		{Name: "block", Kind: "block", SQL: "BEGIN copy(:in, :out); END;"},
 		{Name: "cursor", Kind: "cursor", SQL: "BEGIN open_rows(:rows); END;"},
 		{Name: "batch", Kind: "batch", SQL: "INSERT INTO some VALUES (:1, :2)", Rows: [][]any{{1, "a"}, {2, "b"}, {3, "c"}}},
+		{Name: "typed batch", Kind: "typed", SQL: "INSERT INTO typed VALUES (:1, :2, :3)", Rows: [][]any{{nil, nil, nil}, {1.5, "2026-01-02T03:04:05", "00FF"}, {2, nil, "AB"}}},
+		{Name: "tables", Kind: "table", SQL: "BEGIN copy_table(:in, :out); END;", Params: []any{1.5, -2, 300}},
+		{Name: "returning", Kind: "returning", SQL: "INSERT INTO ret VALUES (:name) RETURNING id INTO :id", Params: []any{"Ada"}},
 		{Name: "temporary LOB", Kind: "lob", SQL: "INSERT INTO lobs VALUES (:1)", Params: []any{"a clob: ä😀"}},
 		{Name: "error", Kind: "query", SQL: "SELECT * FROM missing"},
 		{Name: "error by markers", Kind: "query", SQL: "SELECT * FROM marked"},
@@ -106,6 +109,16 @@ func clientConfig() oracle.Config {
 		{Match: `from docs`, Result: oracle.Result{
 			Columns: []oracle.Column{{Name: "ID", Type: oracle.Number}, {Name: "C", Type: oracle.Clob}, {Name: "B", Type: oracle.Blob}},
 			Rows:    [][]any{{1, strings.Repeat("ä😀", 30_000), bytes.Repeat([]byte{0, 0xFF}, 40_000)}, {2, nil, nil}, {3, "x", []byte("y")}}}},
+		{Match: `^begin copy_table`, Func: func(c oracle.Call) oracle.Result { return oracle.Result{Out: map[int]any{1: c.Binds[0][0]}} }},
+		{Match: `insert into ret`, Func: func(c oracle.Call) oracle.Result {
+			return oracle.Result{Affected: 1, Out: map[int]any{1: map[any]string{"Ada": "99"}[c.Binds[0][0]]}}
+		}},
+		{Match: `^insert into typed`, Func: func(c oracle.Call) oracle.Result {
+			if got := fmt.Sprint(c.Binds); got != "[[<nil> <nil> <nil>] [1.5 2026-01-02 03:04:05 +0000 UTC [0 255]] [2 <nil> [171]]]" {
+				return oracle.Result{Err: &oracle.Error{Code: 1722, Text: got}}
+			}
+			return oracle.Result{Affected: len(c.Binds)}
+		}},
 		{Match: `^begin copy`, Func: func(c oracle.Call) oracle.Result {
 			return oracle.Result{Out: map[int]any{1: fmt.Sprint(c.Binds[0][0], " and out")}}
 		}},
@@ -197,6 +210,14 @@ func ask(t *testing.T, server *oracle.Server, command []string) map[string]seen 
 // weir runs a case with the driver.
 func weir(t *testing.T, server *oracle.Server, c clientCase) seen {
 	t.Helper()
+	out, err := run(t, to(server, inputsOf(c)))
+	if err != nil {
+		return seenError(c, err)
+	}
+	return seenOutput(c, out)
+}
+
+func inputsOf(c clientCase) map[string]any {
 	inputs := map[string]any{}
 	switch c.Kind {
 	case "query":
@@ -216,15 +237,25 @@ func weir(t *testing.T, server *oracle.Server, c clientCase) seen {
 			rows = append(rows, r)
 		}
 		inputs["batch"], inputs["rows"], inputs["on_row_error"] = c.SQL, rows, "keep"
+	case "typed":
+		var rows []any
+		for _, r := range c.Rows {
+			rows = append(rows, []any{r[0], typed("date", r[1]), typed("raw", r[2])})
+		}
+		inputs["batch"], inputs["rows"] = c.SQL, rows
+	case "table":
+		inputs["call"], inputs["params"] = c.SQL, map[string]any{"in": typed("number", c.Params), "out": map[string]any{"out": "number", "array": 10}}
+	case "returning":
+		inputs["call"], inputs["params"] = c.SQL, map[string]any{"name": c.Params[0], "id": map[string]any{"out": "number"}}
 	case "hang":
-		inputs["execute"], inputs["total_timeout"] = c.SQL, "2s"
+		inputs["execute"], inputs["total_timeout"] = c.SQL, "1s"
 	case "login":
 		inputs["fetchval"], inputs["user"], inputs["password"], inputs["service_name"] = "SELECT 1 FROM DUAL", c.User, c.Password, c.Service
 	}
-	out, err := run(t, to(server, inputs))
-	if err != nil {
-		return seenError(c, err)
-	}
+	return inputs
+}
+
+func seenOutput(c clientCase, out map[string]any) seen {
 	switch c.Kind {
 	case "login":
 		return seen{Login: true}
@@ -234,6 +265,10 @@ func weir(t *testing.T, server *oracle.Server, c clientCase) seen {
 		return seen{Rows: asRows(out["result"].(map[string]any)["rows"], []any{map[string]any{"name": "ID"}})}
 	case "block":
 		return seen{Out: out["result"].(map[string]any)["out"]}
+	case "table":
+		return seen{Out: texts(out["result"].(map[string]any)["out"].([]any))}
+	case "returning":
+		return seen{Out: texts([]any{out["result"].(map[string]any)["id"]})}
 	case "batch":
 		s := seen{Affected: int(out["rows_affected"].(int64))}
 		for _, e := range out["errors"].([]any) {
@@ -243,6 +278,15 @@ func weir(t *testing.T, server *oracle.Server, c clientCase) seen {
 		return s
 	}
 	return seen{Affected: int(out["rows_affected"].(int64))}
+}
+
+// texts writes the values of a list as the other clients do.
+func texts(values []any) []any {
+	list := make([]any, len(values))
+	for i, v := range values {
+		list[i] = fmt.Sprint(v)
+	}
+	return list
 }
 
 func seenError(c clientCase, err error) seen {

@@ -45,6 +45,23 @@ async function run(c, connection) {
       const errors = (r.batchErrors || []).map((e) => ({ row: e.offset + 1, code: e.errorNum || Number(/ORA-(\d+)/.exec(e.message)[1]) }));
       return { affected: r.rowsAffected, errors };
     }
+    case 'returning': {
+      const r = await connection.execute(c.sql, { name: c.params[0], id: { dir: oracledb.BIND_OUT, type: oracledb.NUMBER } }, { autoCommit: true });
+      return { out: r.outBinds.id.map(plain) };
+    }
+    case 'table': {
+      const r = await connection.execute(c.sql, {
+        in: { dir: oracledb.BIND_IN, type: oracledb.NUMBER, val: c.params },
+        out: { dir: oracledb.BIND_OUT, type: oracledb.NUMBER, maxArraySize: 10 },
+      });
+      return { out: r.outBinds.out.map(plain) };
+    }
+    case 'typed': {
+      const rows = c.rows.map(([n, d, r]) => [n, d && new Date(d + 'Z'), r && Buffer.from(r, 'hex')]);
+      const bindDefs = [{ type: oracledb.NUMBER }, { type: oracledb.DB_TYPE_DATE }, { type: oracledb.BUFFER, maxSize: 20 }];
+      const r = await connection.executeMany(c.sql, rows, { bindDefs, autoCommit: true });
+      return { affected: r.rowsAffected };
+    }
     case 'lob': {
       const lob = await connection.createLob(oracledb.CLOB);
       await new Promise((resolve, reject) => { lob.on('error', reject); lob.on('finish', resolve); lob.end(c.params[0]); });
@@ -52,7 +69,7 @@ async function run(c, connection) {
       return { affected: r.rowsAffected };
     }
     case 'hang': {
-      connection.callTimeout = 300;
+      connection.callTimeout = 1000;
       try {
         await connection.execute(c.sql);
       } finally {

@@ -51,13 +51,27 @@ def run(c, connection):
         cursor.executemany(sql, c["rows"], batcherrors=True)
         errors = [{"row": e.offset + 1, "code": e.code or int(re.search(r"ORA-(\d+)", e.message).group(1))} for e in cursor.getbatcherrors()]
         return {"affected": cursor.rowcount, "errors": errors}
+    if kind == "returning":
+        out = cursor.var(oracledb.NUMBER)
+        cursor.execute(sql, {"name": c["params"][0], "id": out})
+        return {"out": [f"{v:g}" for v in out.getvalue()]}
+    if kind == "table":
+        given = cursor.arrayvar(oracledb.NUMBER, c["params"])
+        out = cursor.arrayvar(oracledb.NUMBER, 10)
+        cursor.execute(sql, {"in": given, "out": out})
+        return {"out": [f"{v:g}" for v in out.getvalue()]}
+    if kind == "typed":
+        cursor.setinputsizes(oracledb.NUMBER, oracledb.DB_TYPE_DATE, oracledb.DB_TYPE_RAW)
+        rows = [[n, d and datetime.datetime.fromisoformat(d), r and bytes.fromhex(r)] for n, d, r in c["rows"]]
+        cursor.executemany(sql, rows)
+        return {"affected": cursor.rowcount}
     if kind == "lob":
         lob = connection.createlob(oracledb.DB_TYPE_CLOB)
         lob.write(c["params"][0])
         cursor.execute(sql, [lob])
         return {"affected": cursor.rowcount}
     if kind == "hang":
-        connection.call_timeout = 300
+        connection.call_timeout = 1000
         try:
             cursor.execute(sql)
         finally:
