@@ -99,7 +99,7 @@ func TestAWS(t *testing.T) {
 	var sums []string
 	c := newCloud(t, nil)
 	c.before = func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPut {
+		if r.Method == http.MethodPut && r.URL.Path != "/memory/" {
 			sums = append(sums, r.Header.Get("X-Amz-Checksum-Crc32")+r.Header.Get("X-Amz-Trailer"))
 		}
 		return false
@@ -113,6 +113,10 @@ func TestAWS(t *testing.T) {
 		"PUT memory.s3.us-east-1.amazonaws.com/a/b",
 	}, c.requests()); diff != "" {
 		t.Error(diff)
+	}
+	must(t, driver(), c.in.with(inputs{"command": "create_bucket", "region": "eu-central-1"}))
+	if got := string(c.objects["memory/"]); !strings.Contains(got, "<LocationConstraint>eu-central-1</LocationConstraint>") {
+		t.Errorf("the bucket is created with %q", got)
 	}
 	if slices.Contains(sums, "") {
 		t.Errorf("checksums: %q", sums)

@@ -1,9 +1,14 @@
 package s3_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -128,6 +133,49 @@ func TestChecksums(t *testing.T) {
 	if sums, ok := got["checksums"].(map[string]any); !ok || sums["crc32"] == nil {
 		t.Errorf("the object has the checksums %v", got["checksums"])
 	}
+}
+
+// TestDamagedUpload shows that the service refuses what changed on its way to it.
+func TestDamagedUpload(t *testing.T) {
+	t.Parallel()
+	in := bucket(t)
+	service, err := url.Parse(in["endpoint"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	way := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(service)
+		r.Out.Host = r.In.Host // which is signed
+		if r.In.Method == http.MethodPut {
+			r.Out.Body = &damaged{r.In.Body}
+		}
+	}})
+	t.Cleanup(way.Close)
+	e := taskstest.NewExecution(t)
+	write(t, e, "f", bytes.Repeat([]byte("x"), 6<<20))
+	for _, checksums := range []string{"auto", "always"} {
+		for name, more := range map[string]inputs{"at once": {}, "in parts": {"part_size": 5 << 20}} {
+			_, err := e.Run(t.Context(), t, driver(), in.with(inputs{"endpoint": way.URL, "command": "upload", "key": "k", "file": "f", "checksums": checksums}).with(more))
+			if kindOf(err) != tasks.Unavailable || !strings.Contains(err.Error(), "changed on its way") {
+				t.Errorf("%s, %s: got %v (%v)", checksums, name, err, errors.Unwrap(err))
+			}
+		}
+	}
+	if e := failure(t, in.with(inputs{"command": "metadata", "key": "k"})); e.Kind != tasks.NotFound {
+		t.Errorf("the object: %v", e)
+	}
+	if left := leftovers(t, e, in); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// damaged turns each x of a content into a y.
+type damaged struct{ io.ReadCloser }
+
+func (d *damaged) Read(p []byte) (int, error) {
+	n, err := d.ReadCloser.Read(p)
+	copy(p[:n], bytes.ReplaceAll(p[:n], []byte("xxxx"), []byte("xxxy")))
+	return n, err
 }
 
 // TestDamagedDownload shows that what changed on its way never gets the file's name.

@@ -48,6 +48,21 @@ func TestUploadTellsAllAboutAnObject(t *testing.T) {
 	}
 }
 
+// TestContentType guesses by name first, and then by content.
+func TestContentType(t *testing.T) {
+	t.Parallel()
+	in := bucket(t)
+	for name, c := range map[string][2]string{
+		"a.csv": {"x", "text/csv; charset=utf-8"}, "b.JSON": {"<html>", "application/json"}, "c.of-nobody": {"<html>", "text/html; charset=utf-8"},
+		"d": {"\x89PNG\r\n\x1a\n", "image/png"}, "e": {"", "application/octet-stream"}, "f": {"\x00\x01", "application/octet-stream"},
+	} {
+		put(t, in, name, c[0])
+		if got := must(t, driver(), in.with(inputs{"command": "metadata", "key": name}))["content_type"]; got != c[1] {
+			t.Errorf("%s: got %v, want %s", name, got, c[1])
+		}
+	}
+}
+
 func TestDownloadRanges(t *testing.T) {
 	t.Parallel()
 	in := bucket(t).with(inputs{"key": "digits"})

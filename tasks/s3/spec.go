@@ -138,7 +138,7 @@ func objectFields() []schema.Field {
 		{Name: "encryption", Type: schema.String, Enum: []string{"AES256", "aws:kms", "aws:kms:dsse"}, Public: true,
 			Doc: "How the server encrypts the object. Without it, as the bucket says."},
 		{Name: "kms_key_id", Type: schema.String, Public: true, Doc: "The key for encryption aws:kms."},
-		{Name: "only_if_absent", Type: schema.Bool, Doc: "Upload only if there is no such object yet."},
+		{Name: "only_if_absent", Type: schema.Bool, Doc: "Upload only if there is no such object yet. A try whose answer is lost is made again: then the conflict may be with itself."},
 		{Name: "only_if_etag", Type: schema.String, Public: true, Doc: "Upload only if the object has this ETag now."},
 	}
 }
