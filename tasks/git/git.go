@@ -54,6 +54,9 @@ func (d driver) Open(_ context.Context, in schema.Inputs, env tasks.Env) (tasks.
 	if err := s.parse(); err != nil {
 		return nil, err
 	}
+	if err := s.checkMachine(); err != nil {
+		return nil, err
+	}
 	if s.repo, err = d.open(s); err != nil {
 		return nil, err
 	}
@@ -92,6 +95,21 @@ func (s *session) parse() error {
 		s.changes, err = parseChanges(s.in)
 	}
 	return err
+}
+
+// checkMachine refuses what asks for the machine's own, if that is not for this task.
+func (s *session) checkMachine() error {
+	switch {
+	case s.env.Machine:
+		return nil
+	case s.target.scheme == schemeFile:
+		return &tasks.Error{Kind: tasks.Denied, Input: "repository_url", Message: "repository_url is a path on the machine, which is not for this connection",
+			Hint: "give the URL of a server"}
+	case s.in.String("auth_method") == authDefault:
+		return &tasks.Error{Kind: tasks.Denied, Input: "auth_method", Message: "auth_method default would take credentials of the machine, which are not for this connection",
+			Hint: "give the connection credentials of its own"}
+	}
+	return nil
 }
 
 // open prepares the repository without touching it.

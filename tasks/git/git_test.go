@@ -165,3 +165,21 @@ func newBare(t testing.TB, work string) string {
 	cli(t, work, "clone", "-q", "--bare", work, dir)
 	return dir
 }
+
+// What belongs to the machine is refused to a task that may not use it.
+func TestNothingOfTheMachine(t *testing.T) {
+	t.Parallel()
+	for input, inputs := range map[string]map[string]any{
+		"repository_url is a path": {"command": "metadata", "repository_url": newWork(t)},
+		"repository_url":           {"command": "metadata", "repository_url": "."},
+		"is a path on the machine": {"command": "metadata", "repository_url": "file:///etc"},
+		"auth_method":              {"command": "metadata", "repository_url": "ssh://git.invalid/x", "auth_method": "default"},
+		"auth_method default":      {"command": "metadata", "repository_url": "https://git.invalid/x", "auth_method": "default"},
+	} {
+		in := taskstest.Decode(t, git.New(git.Config{}), inputs)
+		env := taskstest.NewExecution(t).Env()
+		env.Machine = false
+		_, err := git.New(git.Config{}).Open(t.Context(), in, env)
+		wantError(t, err, tasks.Denied, input, "not for this connection")
+	}
+}

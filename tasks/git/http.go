@@ -61,6 +61,9 @@ func newHTTP(s *session, c Config) (*httpWire, error) {
 		},
 		auth: givenHTTP(s.in),
 	}
+	if !s.env.Machine {
+		w.transport.Proxy = nil // that of the environment
+	}
 	if w.auth == nil && s.in.String("auth_method") == authDefault {
 		w.ask = func(ctx context.Context) (*githttp.BasicAuth, error) {
 			auth, err := c.fill(ctx, s.target)
