@@ -2,6 +2,7 @@ package s3_test
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,7 +23,8 @@ import (
 // amazonaws.com, with certificates of its own. Behind it is a memory.
 type cloud struct {
 	*memory
-	in inputs // a bucket there, without an endpoint
+	in       inputs // a bucket there, without an endpoint
+	password string // that user ann must give to the proxy; empty: none
 
 	mu    sync.Mutex
 	asked []string // method, host and path of every request
@@ -43,10 +45,34 @@ func newCloud(t *testing.T, before func(w http.ResponseWriter, r *http.Request) 
 	inside.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	inside.StartTLS()
 	t.Cleanup(inside.Close)
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tunnel(w, r, inside.Listener.Addr().String()) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		want := "Basic " + base64.StdEncoding.EncodeToString([]byte("ann:"+c.password))
+		if c.password != "" && r.Header.Get("Proxy-Authorization") != want {
+			w.WriteHeader(http.StatusProxyAuthRequired)
+			return
+		}
+		tunnel(w, r, inside.Listener.Addr().String())
+	}))
 	t.Cleanup(proxy.Close)
 	c.in = c.at().with(inputs{"endpoint": nil, "proxy": proxy.URL, "ca_cert": authority.PEM})
 	return c
+}
+
+// TestProxyCredentials gives a proxy the credentials that it wants.
+func TestProxyCredentials(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t, nil)
+	c.password = "pr0xy/password"
+	in := c.in.with(inputs{"command": "list"})
+	must(t, driver(), in.with(inputs{"proxy_username": "ann", "proxy_password": c.password}))
+	for _, endpoint := range []any{nil, "http://s3.us-east-1.amazonaws.com"} {
+		for _, password := range []any{nil, "another"} {
+			e := failure(t, in.with(inputs{"proxy_username": "ann", "proxy_password": password, "endpoint": endpoint}))
+			if e.Kind != tasks.Denied || e.Input != "proxy_password" || !strings.Contains(e.Message, "the proxy wants credentials") {
+				t.Errorf("%v with %v: got %s at %q: %s", endpoint, password, e.Kind, e.Input, e.Message)
+			}
+		}
+	}
 }
 
 // tunnel connects whoever asks for anything with one address.

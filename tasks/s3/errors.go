@@ -95,12 +95,16 @@ func (s *session) ofNetwork(err error) *tasks.Error {
 		timeout interface{ Timeout() bool }
 		at      *url.Error
 	)
-	if errors.As(err, &api) {
+	if errors.As(err, &api) && statusOf(err) != http.StatusProxyAuthRequired {
 		return nil
 	}
 	input := "endpoint"
 	if s.endpoint == nil {
 		input = "region"
+	}
+	if statusOf(err) == http.StatusProxyAuthRequired || statusOf(err) == 0 && strings.HasSuffix(err.Error(), http.StatusText(http.StatusProxyAuthRequired)) {
+		return &tasks.Error{Kind: tasks.Denied, Input: "proxy_password", Message: "the proxy wants credentials, or does not take these",
+			Hint: "check `proxy_username` and `proxy_password`"}
 	}
 	if errors.As(err, &op) && op.Op == "proxyconnect" {
 		return &tasks.Error{Kind: tasks.Unavailable, Input: "proxy", Message: "connect to the proxy: " + reasonOf(op.Err)}

@@ -200,6 +200,8 @@ func wireFields() []schema.Field {
 		{Name: "tls_verify", Type: schema.Bool, Default: true, Destination: true, Doc: "Whether the server's certificate is checked."},
 		{Name: "proxy", Type: schema.String, Public: true, Destination: true, Doc: "The URL of an HTTP proxy. Without it, what the environment says.",
 			Examples: []string{"http://proxy.mycompany.com:3128"}},
+		{Name: "proxy_username", Type: schema.String, Public: true, Doc: "The user that the proxy asks for."},
+		{Name: "proxy_password", Type: schema.String, Sensitive: true, PairedWith: "proxy_username", Doc: "The user's password for the proxy."},
 		{Name: "connect_timeout", Type: schema.Duration, Default: 10 * time.Second, Doc: "How long connecting may take."},
 		{Name: "read_timeout", Type: schema.Duration, Default: 2 * time.Minute, Doc: "How long a connection may stand still."},
 		{Name: "concurrency", Type: schema.Int, Default: int64(defaultConcurrency), Doc: "How many parts or small objects are transferred at the same time, 1 to 256."},

@@ -42,6 +42,9 @@ func newTransport(s *session) (*http.Transport, error) {
 		return nil, err
 	}
 	if given != nil {
+		if user := s.in.String("proxy_username"); user != "" {
+			given.User = url.UserPassword(user, s.in.Secret("proxy_password").Reveal())
+		}
 		proxy = func(*http.Request) (*url.URL, error) { return given, nil }
 	}
 	const buffer = 64 << 10
