@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,5 +175,45 @@ func TestAuditPages(t *testing.T) {
 	}
 	if first, last, n := numbers(store.AuditFilter{}); first != 100 || last != 41 || n != 60 {
 		t.Errorf("after pruning there are %d to %d, %d", first, last, n)
+	}
+}
+
+// BenchmarkAudit has one, and many at once, write an event and wait for the disk.
+func BenchmarkAudit(b *testing.B) {
+	for _, at := range []int{1, 64} {
+		b.Run(fmt.Sprintf("writers=%d", at), func(b *testing.B) {
+			s := open(b, b.TempDir())
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			var group sync.WaitGroup
+			for range at {
+				group.Go(func() {
+					for left.Add(-1) >= 0 {
+						event := engine.AuditEvent{
+							What: engine.AuditSecretRead, Owner: "ann", Execution: "019ab0c1d2e3abcdefghijkl", Connection: "oracle",
+							ConnectionOwner: "ann", Path: "secret/data/oracle", Version: 3,
+						}
+						if err := s.Audit().Record(b.Context(), event); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			group.Wait()
+		})
+	}
+}
+
+// BenchmarkLogin checks a token.
+func BenchmarkLogin(b *testing.B) {
+	s := open(b, b.TempDir())
+	_, text, _, err := s.Users().Bootstrap(b.Context(), "admin")
+	for b.Loop() {
+		if err == nil {
+			_, _, err = s.Users().Login(b.Context(), text)
+		}
+	}
+	if err != nil {
+		b.Fatal(err)
 	}
 }
