@@ -221,13 +221,15 @@ func (r *Runner) takeUp(ctx context.Context, id engine.ID) error {
 	if err != nil {
 		return err
 	}
-	text, err := r.text(ctx, t, cursor.Begun.Text)
-	if err != nil {
-		return err
-	}
-	program, err := r.compile(cursor.Begun.File, text)
-	if err != nil {
-		return err
+	program := r.compiled(cursor.Begun.File, cursor.Begun.Text)
+	if program == nil {
+		text, err := r.text(ctx, t, cursor.Begun.Text)
+		if err != nil {
+			return err
+		}
+		if program, err = r.compile(cursor.Begun.File, text); err != nil {
+			return err
+		}
 	}
 	r.begin(history, t, program)
 	return nil

@@ -388,12 +388,16 @@ type programs struct {
 // maxPrograms bounds how many compiled flows are kept.
 const maxPrograms = 1000
 
-func (r *Runner) compile(file string, text []byte) (*flows.Program, error) {
-	key := file + "\x00" + journal.Digest(text)
+// compiled gives the program of a text if it was compiled not long ago, else nil.
+func (r *Runner) compiled(file, digest string) *flows.Program {
 	r.programs.mu.Lock()
-	program := r.programs.known[key]
-	r.programs.mu.Unlock()
-	if program != nil {
+	defer r.programs.mu.Unlock()
+	return r.programs.known[file+"\x00"+digest]
+}
+
+func (r *Runner) compile(file string, text []byte) (*flows.Program, error) {
+	digest := journal.Digest(text)
+	if program := r.compiled(file, digest); program != nil {
 		return program, nil
 	}
 	program, err := flows.Compile(file, text)
@@ -405,7 +409,7 @@ func (r *Runner) compile(file string, text []byte) (*flows.Program, error) {
 	if r.programs.known == nil || len(r.programs.known) >= maxPrograms {
 		r.programs.known = map[string]*flows.Program{}
 	}
-	r.programs.known[key] = program
+	r.programs.known[file+"\x00"+digest] = program
 	return program, nil
 }
 

@@ -241,7 +241,11 @@ func (c *checker) executions(ctx context.Context) error {
 		if r.Parent != "" {
 			return nil
 		}
-		_, err = readTraces(ctx, c.tx, root, r)
+		traces, err := c.tx.QueryContext(ctx, selectTraces, string(r.Root))
+		if err != nil {
+			return err
+		}
+		_, err = readTraces(traces, root, r)
 		return c.orFault(err)
 	}, allExecutions)
 }
@@ -276,7 +280,11 @@ func (c *checker) family(ctx context.Context, r journal.Row, _ *member) error {
 }
 
 func (c *checker) journal(ctx context.Context, r journal.Row, m *member) error {
-	events, err := readEvents(ctx, c.tx, r.ID, m)
+	rows, err := c.tx.QueryContext(ctx, selectEvents, string(r.ID))
+	if err != nil {
+		return err
+	}
+	events, err := readEvents(rows, r.ID, m)
 	if err != nil {
 		return c.orFault(err)
 	}

@@ -43,6 +43,7 @@ type Executions struct {
 	s       *Store
 	members *members
 	writer  *writer
+	queries *queries
 	swept   atomic.Bool // there are no remains of executions whose removal was interrupted
 }
 
@@ -51,6 +52,7 @@ func (s *Store) Executions() *Executions { return s.executions }
 
 func newExecutions(s *Store) *Executions {
 	e := &Executions{s: s, members: &members{s: s, byID: map[engine.ID]*member{}, roots: map[int64]*rootKey{}}}
+	e.queries = &queries{s: s}
 	e.writer = &writer{e: e}
 	e.writer.more = sync.NewCond(&e.writer.mu)
 	return e
@@ -66,13 +68,16 @@ func (e *Executions) Load(ctx context.Context, id engine.ID) (journal.History, e
 }
 
 func (e *Executions) load(ctx context.Context, id engine.ID) (h journal.History, err error) {
+	if err := e.queries.prepare(ctx); err != nil {
+		return h, err
+	}
 	tx, err := e.s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // all at one moment
 	if err != nil {
 		return h, err
 	}
 	defer func() { _ = tx.Rollback() }()
 	var key int64
-	if h.Row, err = scanRow(tx.QueryRowContext(ctx, selectExecution, string(id)), &key); err != nil {
+	if h.Row, err = scanRow(e.queries.in(ctx, tx, selectExecution).QueryRowContext(ctx, string(id)), &key); err != nil {
 		if errors.Is(err, sql.ErrNoRows) {
 			err = missingExecution(id)
 		}
@@ -84,27 +89,33 @@ func (e *Executions) load(ctx context.Context, id engine.ID) (h journal.History,
 	}
 	h.TraceKey = root.derive("trace", string(h.Root), h.Owner)
 	m := newMember(root, key, string(id), string(h.Root), string(h.Parent), h.Owner)
-	if h.Events, err = readEvents(ctx, tx, id, m); err != nil {
+	events, err := e.queries.in(ctx, tx, selectEvents).QueryContext(ctx, string(id))
+	if err != nil {
 		return h, err
 	}
-	if h.Traces, err = readTraces(ctx, tx, root, h.Row); err != nil {
+	if h.Events, err = readEvents(events, id, m); err != nil {
 		return h, err
 	}
-	if err = tx.QueryRowContext(ctx, lastLine, string(id)).Scan(&h.Lines); err != nil || h.Lines == 0 {
+	e.members.keep(id, m)
+	traces, err := e.queries.in(ctx, tx, selectTraces).QueryContext(ctx, string(h.Root))
+	if err != nil {
 		return h, err
 	}
-	err = tx.QueryRowContext(ctx, lastOrdinal, string(id)).Scan(&h.Ordinal)
+	if h.Traces, err = readTraces(traces, root, h.Row); err != nil {
+		return h, err
+	}
+	if err = e.queries.in(ctx, tx, lastLine).QueryRowContext(ctx, string(id)).Scan(&h.Lines); err != nil || h.Lines == 0 {
+		return h, err
+	}
+	err = e.queries.in(ctx, tx, lastOrdinal).QueryRowContext(ctx, string(id)).Scan(&h.Ordinal)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
 	return h, err
 }
 
-func readEvents(ctx context.Context, tx *sql.Tx, id engine.ID, m *member) ([]journal.Event, error) {
-	rows, err := tx.QueryContext(ctx, selectEvents, string(id))
-	if err != nil {
-		return nil, err
-	}
+// readEvents reads and closes the rows of selectEvents.
+func readEvents(rows *sql.Rows, id engine.ID, m *member) ([]journal.Event, error) {
 	defer func() { _ = rows.Close() }()
 	var events []journal.Event
 	for rows.Next() {
@@ -154,11 +165,8 @@ func damaged(format string, args ...any) error {
 		"%s cannot be read: it was damaged, or moved here from another place in the store", fmt.Sprintf(format, args...))
 }
 
-func readTraces(ctx context.Context, tx *sql.Tx, root *rootKey, r journal.Row) ([][]byte, error) {
-	rows, err := tx.QueryContext(ctx, selectTraces, string(r.Root))
-	if err != nil {
-		return nil, err
-	}
+// readTraces reads and closes the rows of selectTraces.
+func readTraces(rows *sql.Rows, root *rootKey, r journal.Row) ([][]byte, error) {
 	defer func() { _ = rows.Close() }()
 	var traces [][]byte
 	tree := root.sealer("tree", string(r.Root), r.Owner)

@@ -187,6 +187,16 @@ func (m *members) treeKey(ctx context.Context, id, tree engine.ID) (int64, error
 	return root.key, nil
 }
 
+// keep keeps the member of an execution that was read: what is taken up will be
+// written.
+func (m *members) keep(id engine.ID, read *member) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.byID[id] == nil {
+		m.put(id, read)
+	}
+}
+
 // put needs the mutex. It makes room for the member by forgetting any others.
 func (m *members) put(id engine.ID, made *member) {
 	for other, old := range m.byID {

@@ -153,7 +153,7 @@ func makeFile(path string) error {
 
 // Close writes what is being committed and ends the use of the store.
 func (s *Store) Close() error {
-	return s.explain("close", errors.Join(s.executions.writer.close(), s.db.Close()))
+	return s.explain("close", errors.Join(s.executions.writer.close(), s.executions.queries.close(), s.db.Close()))
 }
 
 // write runs a change as one transaction, with the keys that hold during it.
