@@ -39,7 +39,7 @@ func (s *session) createBucket(ctx context.Context) (map[string]any, error) {
 		return nil, err
 	}
 	if s.in.Bool("versioning") {
-		_, err := ask(ctx, s, at, (*s3.Client).PutBucketVersioning, &s3.PutBucketVersioningInput{
+		_, err := ask(ctx, s, at, plainSum(s, (*s3.Client).PutBucketVersioning), &s3.PutBucketVersioningInput{
 			Bucket:                  aws.String(at.bucket),
 			VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
 		})

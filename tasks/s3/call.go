@@ -13,6 +13,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // place names a bucket, an object or a version of one.
@@ -105,10 +107,25 @@ func (s *session) newClient(region string, moved bool) *s3.Client {
 			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenSupported
 			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported
 		}
+		if !s.onAWS() {
+			o.APIOptions = append(o.APIOptions, unsignedEncoding)
+		}
 		o.Retryer = s.newRetryer()
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.DisableMultiRegionAccessPoints = true
 	})
+}
+
+// unsignedEncoding leaves out the header Accept-Encoding, which Google's service
+// changes on its way, so that a signature of it never fits. The transport asks for no
+// compression anyway.
+func unsignedEncoding(stack *middleware.Stack) error {
+	const id = "DisableAcceptEncodingGzip"
+	if _, there := stack.Finalize.Get(id); !there {
+		return nil
+	}
+	_, err := stack.Finalize.Remove(id)
+	return err
 }
 
 // newRetryer makes requests again that may go well then, a few times: not those to
@@ -140,6 +157,23 @@ func (s *session) summed() bool {
 		return false
 	}
 	return s.onAWS()
+}
+
+// plainSum has a request that cannot do without a checksum send the one of old,
+// Content-MD5, which all services know, unless contents have checksums anyway.
+func plainSum[In, Out any](s *session, op request[In, Out]) request[In, Out] {
+	if s.summed() {
+		return op
+	}
+	return func(c *s3.Client, ctx context.Context, in *In, options ...func(*s3.Options)) (*Out, error) {
+		return op(c, ctx, in, append(options, func(o *s3.Options) {
+			o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+				_, noSetUp := stack.Initialize.Remove("AWSChecksum:SetupInputContext")
+				_, noSum := stack.Finalize.Remove("AWSChecksum:ComputeInputPayloadChecksum")
+				return errors.Join(noSetUp, noSum, smithyhttp.AddContentChecksumMiddleware(stack))
+			})
+		})...)
+	}
 }
 
 // onAWS tells whether the service is AWS itself.

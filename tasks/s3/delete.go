@@ -186,7 +186,7 @@ func (r *removal) single(o types.ObjectIdentifier) error {
 }
 
 func (r *removal) many(objects []types.ObjectIdentifier) error {
-	out, err := ask(r.ctx, r.session, place{bucket: r.bucket}, (*s3.Client).DeleteObjects, &s3.DeleteObjectsInput{
+	out, err := ask(r.ctx, r.session, place{bucket: r.bucket}, plainSum(r.session, (*s3.Client).DeleteObjects), &s3.DeleteObjectsInput{
 		Bucket: &r.bucket, Delete: &types.Delete{Objects: objects, Quiet: aws.Bool(true)}, ExpectedBucketOwner: r.session.owner(),
 	})
 	if err != nil {

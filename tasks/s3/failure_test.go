@@ -110,17 +110,35 @@ func refusing(w http.ResponseWriter, r *http.Request) bool {
 			return true
 		}
 	}
+	if q := r.URL.Query(); (q.Has("delete") || q.Has("versioning")) && r.Header.Get("Content-Md5") == "" {
+		fail(w, http.StatusBadRequest, "MissingContentMD5")
+		return true
+	}
 	return false
 }
 
 func TestChecksums(t *testing.T) {
 	t.Parallel()
-	m := newMemory(t, refusing)
+	m := newMemory(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.Header.Get("Authorization"), "accept-encoding") || r.Header.Get("Accept-Encoding") != "" {
+			t.Error("Google's service changes the header Accept-Encoding")
+		}
+		return refusing(w, r)
+	})
 	for _, checksums := range []string{"auto", "required"} {
 		in := m.at().with(inputs{"checksums": checksums})
 		put(t, in, "k", "text")
 		if got := must(t, driver(), in.with(inputs{"command": "download", "key": "k"})); got["content"] != "text" {
 			t.Errorf("%s: got %q", checksums, got["content"])
+		}
+		e := taskstest.NewExecution(t)
+		if mustIn(t, e, driver(), in.with(inputs{"command": "download", "key": "k", "file": "f"})); string(read(t, e, "f")) != "text" {
+			t.Errorf("%s: the file differs", checksums)
+		}
+		must(t, driver(), in.with(inputs{"command": "create_bucket", "versioning": true}))
+		put(t, in, "l", "text")
+		if got := must(t, driver(), in.with(inputs{"command": "delete", "keys": []any{"k", "l"}})); got["count"] != int64(2) {
+			t.Errorf("%s: deleted %v", checksums, got["count"])
 		}
 	}
 	e := failure(t, m.at().with(inputs{"command": "upload", "key": "k", "content": "text", "checksums": "always"}))

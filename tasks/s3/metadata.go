@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -22,12 +23,19 @@ func (s *session) metadata(ctx context.Context) (map[string]any, error) {
 // it, so the same is asked again as GET, whose error is better.
 func (s *session) head(ctx context.Context, at place) (*s3.HeadObjectOutput, error) {
 	in := &s3.HeadObjectInput{
-		Bucket: aws.String(at.bucket), Key: aws.String(at.key), ExpectedBucketOwner: s.owner(), ChecksumMode: types.ChecksumModeEnabled,
+		Bucket: aws.String(at.bucket), Key: aws.String(at.key), ExpectedBucketOwner: s.owner(),
+	}
+	if s.in.String("checksums") != checksumsRequired {
+		in.ChecksumMode = types.ChecksumModeEnabled
 	}
 	if at.version != "" {
 		in.VersionId = aws.String(at.version)
 	}
 	head, err := ask(ctx, s, at, (*s3.Client).HeadObject, in)
+	if status := statusOf(err); !s.summed() && (status == http.StatusBadRequest || status == http.StatusNotImplemented) {
+		in.ChecksumMode = "" // the service may know none
+		head, err = ask(ctx, s, at, (*s3.Client).HeadObject, in)
+	}
 	if err == nil || ctx.Err() != nil || statusOf(err) == 0 {
 		return head, err
 	}
