@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/weir-engine/weir/engine"
@@ -13,6 +14,7 @@ func lateTests() map[string]func(*world) {
 		"a child that is on disk before the engine knows":     testChildKnownLate,
 		"a setting has its turn beside steps without end":     testSettingHasItsTurn,
 		"a setting's call that is given up at the flow's end": testSettingGivenUp,
+		"a child that ends as its flow leaves memory":         testChildEndsAsItsFlowRests,
 	}
 }
 
@@ -58,6 +60,37 @@ func testSettingGivenUp(w *world) {
 		w.pass(time.Second) // for what comes after the end
 		if err := Consistent(w.Context(), w.on(), id); err != nil {
 			w.Errorf("cancelled after %d: %v\n%s", after, err, w.journal(id))
+		}
+	}
+}
+
+// testChildEndsAsItsFlowRests has flows that leave memory just as their children end,
+// and engines that end after each commit: a child's end is heard of by the next one.
+func testChildEndsAsItsFlowRests(w *world) {
+	w.setup.Late = 100 * time.Millisecond
+	w.flow("child", `task("FAKE", { counter = "a", delay = input.delay })`)
+	for n := 6; n <= 9; n++ {
+		for delay := range 4 {
+			w.setup.DieAfter = n
+			e, before := w.on(), time.Now()
+			site := fmt.Sprint(n, "-", delay)
+			id := w.startAs(engine.Request{Inputs: map[string]any{"delay": fmt.Sprint(20*delay, "ms"), "site": site}, Text: []byte(`
+				local child = flow("child", input, { wait = false })
+				parallel{
+					function() child:wait() task("FAKE", { counter = "heard" .. input.site }) end,
+					function() task("FAKE", { delay = "30ms" }) sleep("20m") end,
+				}`)})
+			w.until("the engine dies, or the flow hears", func() bool { return died(e) || w.count("heard"+site) > 0 })
+			w.setup.DieAfter = 0
+			w.crash()
+			w.counted("heard"+site, 1)
+			if took := time.Since(before); took > time.Minute {
+				w.Errorf("dead after %d, child %d: it took %s\n%s", n, delay, took, w.journal(id))
+			}
+			w.order(id, journal.VerbCancel)
+			w.end(id)
+			w.on().Close()
+			w.engine = nil
 		}
 	}
 }

@@ -338,7 +338,7 @@ func (f *flow) finish() {
 	f.changes.unlock = true
 	if f.row.Parent != "" {
 		f.changes.wake = append(f.changes.wake, f.row.Parent)
-		f.changes.first = append(f.changes.first, func() { f.runner.ending(f.row.Parent, 1) })
+		f.runner.ending(f.row.Parent, 1) // until it has been told
 	}
 	f.changes.after = append(f.changes.after, func() { f.runner.ended(f, e) })
 	f.flush()

@@ -118,6 +118,15 @@ func (f *flow) flush() {
 	if written.state == nil && len(written.events) > 0 && f.row.State != (journal.State{Status: engine.Running}) && !f.paused {
 		written.state = &journal.State{Status: engine.Running}
 	}
+	if written.state != nil && written.state.Status == engine.Waiting && f.hasChildren() {
+		// A child's end wakes a flow that waits; one that comes to wait after that end was
+		// written would not hear of it if the engine ended now.
+		f.runner.farewell.Lock()
+		defer f.runner.farewell.Unlock()
+		if f.runner.news[f.row.ID] > 0 {
+			written.state, f.leaving = nil, false
+		}
+	}
 	change := journal.Change{
 		ID: f.row.ID, First: o.next, Events: written.events, State: written.state, Texts: written.texts,
 		Traces: written.traces, Setting: written.setting(), Lines: written.log, Wake: written.wake, Done: written.done, Unlock: written.unlock,
@@ -243,6 +252,11 @@ func (f *flow) unwritten(b batch, err error) {
 	}
 	f.runner.log("cannot write to the store; trying again", f.row.ID, err)
 	f.alarms.at(f, f.runner.now().Add(writeDelay), f.flush)
+}
+
+// hasChildren tells whether there are child flows that have not ended.
+func (f *flow) hasChildren() bool {
+	return slices.ContainsFunc(f.order, func(c *call) bool { return c.Kind == engine.CallFlow })
 }
 
 // Emit implements engine.Host. What the script says while it is played back was

@@ -30,9 +30,10 @@ func (f *flow) rest() {
 }
 
 // isBusy tells whether the flow must stay in memory: while something goes on beside
-// it, and until a child that it cancels has ended, which nothing on disk tells of.
+// it, while it is about to hear of a child's end, and until a child that it cancels has
+// ended, which nothing on disk tells of.
 func (f *flow) isBusy() bool {
-	return f.busy > 0 || slices.ContainsFunc(f.order, func(c *call) bool { return c.Kind == engine.CallFlow && c.cancelled && !f.paused })
+	return f.busy > 0 || f.runner.expects(f.row.ID) || slices.ContainsFunc(f.order, func(c *call) bool { return c.Kind == engine.CallFlow && c.cancelled && !f.paused })
 }
 
 // stay keeps a flow in memory that may soon go on.
@@ -95,7 +96,7 @@ func (f *flow) retire() {
 	defer f.mu.Unlock()
 	state, soon := f.restingState()
 	if f.running || f.dropped || !f.leaving || f.isBusy() || f.changes.writing || !f.changes.empty() || f.hasNews() ||
-		(soon && !f.runner.crowded()) || state != f.row.State || f.runner.expects(f.row.ID) {
+		(soon && !f.runner.crowded()) || state != f.row.State {
 		f.leaving = false
 		f.advance()
 		return
@@ -112,6 +113,9 @@ func (f *flow) hasNews() bool {
 // leave drops the flow from memory.
 func (f *flow) leave() {
 	f.dropped = true
+	if f.done && f.row.Parent != "" { // its parent will not hear of it
+		f.runner.ending(f.row.Parent, -1)
+	}
 	f.stopSteps()
 	f.alarms.stop()
 	f.runner.left(f)

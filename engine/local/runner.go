@@ -124,7 +124,6 @@ type Runner struct {
 	waiters  map[engine.ID][]chan engine.Execution
 	told     map[engine.ID][]journal.Order // for executions that are being loaded
 	locked   map[[2]string][]*flow         // that wait for a lock, by owner and name
-	news     map[engine.ID]int             // children that have ended, of which their parent does not know yet
 	backlog  bool                          // something is due that was not taken up
 	settings memorySettings                // where there is no store
 	serving  bool
@@ -132,6 +131,9 @@ type Runner struct {
 	wanted   bool      // something is due that had no room
 	poked    chan struct{}
 	work     sync.WaitGroup
+
+	farewell sync.Mutex        // held while it is written that a flow leaves its children alone
+	news     map[engine.ID]int // children whose end is written or about to be, of which their parent does not know yet
 }
 
 var _ engine.Runner = (*Runner)(nil)
@@ -310,6 +312,8 @@ func (r *Runner) ended(f *flow, e engine.Execution) {
 		r.ending(f.row.Parent, -1)
 		if parent == nil {
 			r.poke() // it is due now
+		} else {
+			parent.look() // it may rest now
 		}
 	}
 	for name := range f.fences {
@@ -320,10 +324,11 @@ func (r *Runner) ended(f *flow, e engine.Execution) {
 	}
 }
 
-// ending counts children that have ended and of which their parent does not know yet.
+// ending counts children whose end is written, or about to be, and of which their
+// parent does not know yet.
 func (r *Runner) ending(parent engine.ID, n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.farewell.Lock()
+	defer r.farewell.Unlock()
 	if r.news[parent] += n; r.news[parent] == 0 {
 		delete(r.news, parent)
 	}
@@ -331,8 +336,8 @@ func (r *Runner) ending(parent engine.ID, n int) {
 
 // expects tells whether a flow will hear of the end of a child at once.
 func (r *Runner) expects(id engine.ID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.farewell.Lock()
+	defer r.farewell.Unlock()
 	return r.news[id] > 0
 }
 
