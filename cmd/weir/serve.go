@@ -211,6 +211,9 @@ func (a *app) retain(ctx context.Context, opened *store.Store, after time.Durati
 		if err != nil && ctx.Err() == nil {
 			log.Error("cannot remove old executions", "error", err)
 		}
+		if _, err := opened.Audit().Prune(ctx, time.Now().Add(-store.AuditRetention)); err != nil && ctx.Err() == nil {
+			log.Error("cannot remove old audit events", "error", err)
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
