@@ -15,9 +15,13 @@ import (
 	"github.com/weir-engine/weir/testdata/servers/oracle"
 )
 
-// to gives the inputs with which a server is reached, and some more.
+// to gives the inputs with which a server is reached, and some more. On a machine that
+// has much else to do, a login takes its time.
 func to(s *oracle.Server, more ...map[string]any) map[string]any {
-	inputs := map[string]any{"host": s.Host, "port": s.Port, "service_name": "xepdb1", "user": "scott", "password": "tiger"}
+	inputs := map[string]any{
+		"host": s.Host, "port": s.Port, "service_name": "xepdb1", "user": "scott", "password": "tiger",
+		"connect_timeout": "1m", "total_timeout": "2m",
+	}
 	for _, m := range more {
 		for k, v := range m {
 			inputs[k] = v
