@@ -173,8 +173,14 @@ func (s *transferSite) start(task map[string]any) string {
 	return started.ID
 }
 
-// output waits for the end of an execution.
+// output gives the output of an execution that ends well.
 func (s *transferSite) output(id string) map[string]any {
+	s.user.t.Helper()
+	return s.await(id, "succeeded")
+}
+
+// await waits for the end of an execution, and gives its output.
+func (s *transferSite) await(id, end string) map[string]any {
 	s.user.t.Helper()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
@@ -189,9 +195,9 @@ func (s *transferSite) output(id string) map[string]any {
 			s.user.t.Fatalf("%v: %s", err, out)
 		}
 		switch shown.Status {
-		case "succeeded":
+		case end:
 			return shown.Output
-		case "failed", "cancelled":
+		case "succeeded", "failed", "cancelled":
 			s.user.t.Fatalf("it has %s: %v\n%s", shown.Status, shown.Error, s.log.String())
 		}
 	}
@@ -248,8 +254,23 @@ func TestKilledTransfer(t *testing.T) {
 			t.Errorf("%s: what came back is not what was uploaded (%v)", signal, err)
 		}
 	}
+	s.cancelled(map[string]any{"command": "upload", "file": "large", "key": "cancelled"}, size/2)
 	if out := s.output(s.start(map[string]any{"command": "abort_uploads", "older_than": 0, "dry_run": true})); out["count"] != 0.0 {
 		t.Errorf("parts were left: %v", out)
+	}
+}
+
+// cancelled cancels a task when so many bytes have passed, and finds nothing of it.
+func (s *transferSite) cancelled(task map[string]any, bytes int) {
+	s.user.t.Helper()
+	passed := s.gate.open(bytes)
+	id := s.start(task)
+	<-passed
+	s.user.weir("execution", "cancel", id)
+	s.gate.open(1 << 62)
+	s.await(id, "cancelled")
+	if left := s.left(); len(left) > 0 {
+		s.user.t.Errorf("%s left %v", task["command"], left)
 	}
 }
 
