@@ -36,6 +36,7 @@ func newCloud(t *testing.T, before func(w http.ResponseWriter, r *http.Request) 
 	authority := servers.NewAuthority(t, "cloud")
 	signed := authority.Sign(t, servers.CertificateConfig{Name: "cloud", Hosts: []string{
 		"s3.us-east-1.amazonaws.com", "*.s3.us-east-1.amazonaws.com", "s3.eu-central-1.amazonaws.com", "*.s3.eu-central-1.amazonaws.com", "*.s3.eu-west-1.amazonaws.com", "sts.eu-west-1.amazonaws.com",
+		"*.s3-accesspoint.us-east-1.amazonaws.com",
 	}})
 	pair, err := tls.X509KeyPair([]byte(signed.Cert), []byte(signed.Key))
 	if err != nil {
@@ -134,9 +135,10 @@ func TestAWS(t *testing.T) {
 	put(t, c.in.with(inputs{"region": "eu-central-1"}), "a/b", "text")
 	put(t, c.in.with(inputs{"path_style": true}), "a/b", "text")
 	put(t, c.in.with(inputs{"path_style": false, "endpoint": "https://s3.us-east-1.amazonaws.com"}), "a/b", "text")
+	put(t, c.in.with(inputs{"bucket": "arn:aws:s3:us-east-1:123456789012:accesspoint/point"}), "a/b", "text")
 	if diff := cmp.Diff([]string{
 		"PUT memory.s3.us-east-1.amazonaws.com/a/b", "PUT memory.s3.eu-central-1.amazonaws.com/a/b", "PUT s3.us-east-1.amazonaws.com/memory/a/b",
-		"PUT memory.s3.us-east-1.amazonaws.com/a/b",
+		"PUT memory.s3.us-east-1.amazonaws.com/a/b", "PUT point-123456789012.s3-accesspoint.us-east-1.amazonaws.com/a/b",
 	}, c.requests()); diff != "" {
 		t.Error(diff)
 	}

@@ -105,7 +105,11 @@ func (s *session) check() error {
 func (s *session) checkTarget() error {
 	for _, name := range []string{"bucket", "to_bucket"} {
 		bucket := s.in.String(name)
-		if s.in.Has(name) && (bucket == "" || strings.Trim(bucket, inBuckets) != "") {
+		rest := strings.Trim(bucket, inBuckets)
+		if rest == "/" && strings.HasPrefix(bucket, "arn:") {
+			rest = "" // of an access point
+		}
+		if s.in.Has(name) && (bucket == "" || rest != "") {
 			return &tasks.Error{Kind: tasks.Invalid, Input: name, Message: name + " is no name of a bucket",
 				Hint: "it has letters, digits, dots and dashes; what follows a slash goes into `key` or `prefix`"}
 		}
