@@ -24,6 +24,9 @@ What is shared twice has the last right. Each use of its secrets is in "weir aud
 			if with == "" {
 				return withWhom(cmd)
 			}
+			if err := a.usersAreLocal(); err != nil {
+				return err
+			}
 			_, c, err := a.stored(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -31,6 +34,9 @@ What is shared twice has the last right. Each use of its secrets is in "weir aud
 			opened, err := a.userStore(cmd.Context())
 			if err != nil {
 				return err
+			}
+			if c.Shared != "" {
+				return elsewhere(c)
 			}
 			share := connections.Share{Owner: localOwner, Connection: c.Name, Right: connections.Right(right)}
 			if share.With, err = ownerOf(cmd.Context(), opened, with); err != nil {
@@ -106,6 +112,9 @@ func newConnectionShares(a *app) *cobra.Command {
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeConnections,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.usersAreLocal(); err != nil {
+				return err
+			}
 			opened, err := a.existingStore(cmd.Context())
 			if err != nil {
 				return err

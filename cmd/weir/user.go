@@ -40,6 +40,9 @@ what. The first admin gets what was made on this store without a user.`,
 		Example: "  weir user create ann\n  weir user token create ann",
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.usersAreLocal(); err != nil {
+				return err
+			}
 			opened, err := a.store(cmd.Context())
 			if err != nil {
 				return err
@@ -66,6 +69,9 @@ func newUserList(a *app) *cobra.Command {
 		Short: "List the users",
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.usersAreLocal(); err != nil {
+				return err
+			}
 			users, err := a.users(cmd.Context())
 			if err != nil {
 				return err
@@ -93,8 +99,16 @@ func (a *app) users(ctx context.Context) ([]engine.User, error) {
 	return opened.Users().List(ctx)
 }
 
+// usersAreLocal refuses to do to the local store what is meant for a server.
+func (a *app) usersAreLocal() error {
+	return a.localOnly("this", "run it on the machine of the server, without WEIR_ADDR")
+}
+
 // userStore opens the store, which must be there.
 func (a *app) userStore(ctx context.Context) (*store.Store, error) {
+	if err := a.usersAreLocal(); err != nil {
+		return nil, err
+	}
 	opened, err := a.existingStore(ctx)
 	if opened == nil && err == nil {
 		err = a.noStore()
