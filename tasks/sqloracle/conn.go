@@ -49,7 +49,7 @@ type conn struct {
 
 // dial connects and logs in. ctx limits it; it is not kept.
 func dial(ctx context.Context, config *configurations.ConnectionConfig, settings *tls.Config) (*conn, error) {
-	w := &wire{secure: config.SSL}
+	w := &wire{secure: config.SSL, most: answerLimit}
 	c := &conn{wire: w}
 	own := *config
 	own.Dialer = dialFunc(func(_ context.Context, network, address string) (net.Conn, error) {
@@ -219,7 +219,8 @@ func (f dialFunc) DialContext(ctx context.Context, network, address string) (net
 
 // wire is the socket of a session, which can be cut at any time, and counts.
 type wire struct {
-	secure bool // TLS or nothing
+	secure bool  // TLS or nothing
+	most   int64 // bytes of one answer
 
 	mu     sync.Mutex
 	socket net.Conn
@@ -281,7 +282,7 @@ func (c *counted) Read(b []byte) (int, error) {
 		c.wire.cut()
 		return 0, wrong
 	}
-	if c.wire.received.Add(int64(n)) > answerLimit {
+	if c.wire.received.Add(int64(n)) > c.wire.most {
 		c.wire.flooded.Store(true)
 		c.wire.cut()
 		return 0, errTooMuch

@@ -113,8 +113,21 @@ func databaseScript() []oracle.Case {
 }
 
 // It is not parallel: it uses one table, and the suite counts goroutines.
-func TestDatabase(t *testing.T) {
-	reached := database(t)
+func TestDatabase(t *testing.T) { inDatabase(t, database(t)) }
+
+// The same by way of WEIR_TEST_ORACLE, so that this way is known to lead somewhere.
+func TestDatabaseThatIsNamed(t *testing.T) {
+	const password = "p@ss/word:1"
+	server := oracle.New(t, oracle.Config{Script: databaseScript(), Accounts: map[string]oracle.Account{"SCOTT": {Password: password}}})
+	t.Setenv("WEIR_TEST_ORACLE", "scott/"+password+"@"+server.Addr+"/XEPDB1")
+	inDatabase(t, database(t))
+	if server.Count("execute") == 0 {
+		t.Error("another server was asked")
+	}
+}
+
+func inDatabase(t *testing.T, reached map[string]any) {
+	t.Helper()
 	with := func(more map[string]any) map[string]any {
 		inputs := map[string]any{}
 		for _, m := range []map[string]any{reached, more} {

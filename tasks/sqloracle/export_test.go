@@ -1,5 +1,10 @@
 package sqloracle
 
+import (
+	"errors"
+	"net"
+)
+
 // Scan gives a statement without its comments, and its placeholders.
 func Scan(text string) (blanked string, names []string) { return scan(text) }
 
@@ -27,4 +32,19 @@ func Number(text string) (string, error) {
 func ReadWallet(text, password string) error {
 	_, err := readWallet(text, password)
 	return err
+}
+
+// Flood reads an answer that may have no more than so many bytes, and gives how many
+// were read, and whether it was cut off.
+func Flood(socket net.Conn, most int64) (read int, tooMuch bool) {
+	w := &wire{most: most}
+	c := w.use(socket)
+	b := make([]byte, 64)
+	for {
+		n, err := c.Read(b)
+		read += n
+		if err != nil {
+			return read, errors.Is(err, errTooMuch) && w.tooMuch() && w.broken()
+		}
+	}
 }

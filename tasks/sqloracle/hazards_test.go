@@ -362,3 +362,41 @@ func TestIdleSessionsEnd(t *testing.T) {
 		t.Errorf("%d logins and %d goodbyes", logins, logoffs)
 	}
 }
+
+// An answer without an end is cut off, and its socket closed. (The limit that tasks
+// have is too large to be sent by a test.)
+func TestFloodIsCutOff(t *testing.T) {
+	t.Parallel()
+	here, there := net.Pipe()
+	packet := append([]byte{0, 100, 0, 0, 6, 0, 0, 0}, make([]byte, 92)...)
+	sent := make(chan int)
+	go func() {
+		n := 0
+		for {
+			more, err := there.Write(packet)
+			if n += more; err != nil {
+				sent <- n
+				return
+			}
+		}
+	}()
+	const most = 10_000
+	if read, cut := sqloracle.Flood(here, most); !cut || read > most {
+		t.Errorf("%d bytes were read, cut off %v", read, cut)
+	}
+	if n := <-sent; n > most+len(packet) {
+		t.Errorf("%d bytes were taken", n)
+	}
+}
+
+// What is too much for an output is refused with what to do instead.
+func TestTooMuchForAnOutput(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("x", 4000)
+	server := oracle.New(t, oracle.Config{Script: []oracle.Case{{Match: "^select", Result: oracle.Result{
+		Columns: []oracle.Column{{Name: "T", Type: oracle.Varchar2}}, Count: 9000, Row: func(int) []any { return []any{text} }}}}})
+	_, err := run(t, to(server, map[string]any{"fetch": "SELECT t FROM big"}))
+	if e := wantError(t, err, tasks.Invalid, "more than 16 MiB", "with `file_path`"); e.Input != "file_path" {
+		t.Errorf("got input %q", e.Input)
+	}
+}

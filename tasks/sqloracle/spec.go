@@ -158,7 +158,7 @@ func securityFields() []schema.Field {
 		{Name: "wallet_password", Type: schema.String, Sensitive: true,
 			Doc: "What opens the wallet, if it is an ewallet.p12, or the private key of an ewallet.pem. A cwallet.sso needs none."},
 		{Name: "encryption", Type: schema.String, Default: "accepted", Enum: []string{"accepted", "rejected", "requested", "required"},
-			Destination: true, Doc: "Native network encryption, if TLS is not used."},
+			Destination: true, Doc: "Native network encryption, if TLS is not used. The server chooses how strong it is, and does not prove who it is: TLS is better."},
 		{Name: "integrity", Type: schema.String, Default: "accepted", Enum: []string{"accepted", "rejected", "requested", "required"},
 			Destination: true, Doc: "Native checksums, if TLS is not used."},
 	}
