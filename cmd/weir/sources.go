@@ -220,6 +220,19 @@ func (r *secretReader) ReadSecret(ctx context.Context, ref secret.Ref) (secret.D
 	return data, nil
 }
 
+// tried writes down that a secret is read to test its source. Which version is not known
+// before.
+func (a *app) tried(ctx context.Context, owner, source, path string) error {
+	if path == "" {
+		return nil
+	}
+	ref := secret.Ref{Vault: source, Path: strings.Trim(path, "/")}
+	if source == vaultint.DefaultName {
+		ref.Vault = ""
+	}
+	return (&secretReader{a, connections.Reading{User: owner, Owner: owner}}).account(ctx, ref)
+}
+
 // account writes down that a secret was read, before anybody has it.
 func (r *secretReader) account(ctx context.Context, ref secret.Ref) error {
 	opened, err := r.app.existingStore(ctx)

@@ -33,6 +33,9 @@ never a value.`,
 			if err != nil {
 				return err
 			}
+			if err := a.tried(cmd.Context(), localOwner, source.name, path); err != nil {
+				return err
+			}
 			report := newStages(a)
 			err = source.try(cmd.Context(), path, report.add)
 			if failed := report.end(); failed != nil {
