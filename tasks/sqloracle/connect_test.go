@@ -361,6 +361,8 @@ func TestTest(t *testing.T) {
 		"by name":        {to(server, query, map[string]any{"host": "localhost"}), []string{"dns", "tcp", "authenticate", "query"}, false},
 		"wrong password": {to(server, query, map[string]any{"password": "x"}), []string{"tcp", "authenticate"}, true},
 		"nobody there":   {to(nobody, query), []string{"tcp"}, true},
+		"the second":     {to(server, query, map[string]any{"host": nil, "hosts": []any{nobody.Addr, server.Addr}}), []string{"tcp", "authenticate", "query"}, false},
+		"none of two":    {to(server, query, map[string]any{"host": nil, "hosts": []any{nobody.Addr, nobody.Addr}}), []string{"tcp"}, true},
 		"no such host":   {to(server, query, map[string]any{"host": "nowhere.invalid"}), []string{"dns"}, true},
 	} {
 		stages, err := taskstest.NewExecution(t).Test(t.Context(), t, newDriver(t), c.inputs)

@@ -251,7 +251,7 @@ func databaseSuite(t *testing.T, with func(map[string]any) map[string]any) {
 			"wrong password":  {Inputs: with(map[string]any{"password": taskstest.Canary, "fetch": sqlLevels}), Kind: tasks.Denied, Auth: true},
 			"unknown service": {Inputs: with(map[string]any{"service_name": "weir_no_such_service", "fetch": sqlLevels}), Kind: tasks.NotFound},
 			"nobody listens":  {Inputs: with(map[string]any{"host": "127.0.0.1:1", "fetch": sqlLevels}), Kind: tasks.Unavailable},
-			"too late":        {Inputs: with(map[string]any{"execute": sqlSleep, "total_timeout": "2s"}), Kind: tasks.Timeout},
+			"too late":        {Inputs: with(map[string]any{"execute": sqlSleep, "total_timeout": "500ms"}), Kind: tasks.Timeout},
 		},
 		Hanging: map[string]map[string]any{"sleep": with(map[string]any{"execute": sqlSleep})},
 	})

@@ -146,7 +146,7 @@ func TestConformance(t *testing.T) {
 			"fetch of a change": failure(with(server, map[string]any{"fetch": "DELETE FROM emp"}), tasks.Invalid),
 			"file abroad":       failure(with(server, map[string]any{"fetch": "SELECT id FROM emp", "file_path": "../emp.csv"}), tasks.Invalid),
 			"too few params":    failure(with(server, map[string]any{"execute": "UPDATE emp SET id = :1, name = :2", "params": []any{1}}), tasks.Invalid),
-			"no answer in time": failure(with(server, map[string]any{"fetch": "SELECT hang FROM x", "total_timeout": "2s"}), tasks.Timeout),
+			"no answer in time": failure(with(server, map[string]any{"fetch": "SELECT hang FROM x", "total_timeout": "500ms"}), tasks.Timeout),
 			"no connection":     failure(with(mute, map[string]any{"fetch": "SELECT 1 FROM DUAL", "connect_timeout": "500ms"}), tasks.Timeout),
 		},
 		Hanging: map[string]map[string]any{

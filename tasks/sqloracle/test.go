@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	goora "github.com/sijms/go-ora/v2"
+	"github.com/sijms/go-ora/v2/configurations"
 
 	"github.com/weir-engine/weir/tasks"
 )
@@ -20,21 +21,20 @@ func (s *session) Test(ctx context.Context, report func(tasks.Stage)) error {
 		report(tasks.Stage{Name: stage, Err: e})
 		return e
 	}
-	host := s.config.Servers[0].Addr
-	address := net.JoinHostPort(host, strconv.Itoa(s.config.Servers[0].Port))
-	if net.ParseIP(host) == nil {
-		found, err := net.DefaultResolver.LookupHost(ctx, host)
-		if err != nil {
-			return fail("dns", "test", err)
+	var stages []tasks.Stage
+	var stage string
+	var err error
+	for _, server := range s.config.Servers { // a task tries them in this order, too
+		if stages, stage, err = reach(ctx, server); err == nil {
+			break
 		}
-		report(tasks.Stage{Name: "dns", Detail: fmt.Sprint(found)})
 	}
-	socket, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	for _, done := range stages {
+		report(done)
+	}
 	if err != nil {
-		return fail("tcp", "test", err)
+		return fail(stage, "test", err)
 	}
-	_ = socket.Close()
-	report(tasks.Stage{Name: "tcp", Detail: address})
 	if err := s.connect(ctx); err != nil {
 		report(tasks.Stage{Name: "authenticate", Err: err})
 		return err
@@ -58,4 +58,23 @@ func (s *session) Test(ctx context.Context, report func(tasks.Stage)) error {
 	}
 	report(tasks.Stage{Name: "query", Detail: st.text})
 	return nil
+}
+
+// reach tries the way to a server. It gives the stages that went well, and the name of
+// the one that did not.
+func reach(ctx context.Context, server configurations.ServerAddr) (done []tasks.Stage, failed string, err error) {
+	if net.ParseIP(server.Addr) == nil {
+		found, err := net.DefaultResolver.LookupHost(ctx, server.Addr)
+		if err != nil {
+			return nil, "dns", err
+		}
+		done = append(done, tasks.Stage{Name: "dns", Detail: fmt.Sprint(found)})
+	}
+	address := net.JoinHostPort(server.Addr, strconv.Itoa(server.Port))
+	socket, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return done, "tcp", lateOr(ctx, err)
+	}
+	_ = socket.Close()
+	return append(done, tasks.Stage{Name: "tcp", Detail: address}), "", nil
 }
