@@ -382,3 +382,35 @@ func TestAutocommit(t *testing.T) {
 		}
 	}
 }
+
+// Types that one meets seldom: LONG columns, and cursors in rows.
+func TestLongsAndCursorsInRows(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ä", 20_000)
+	inner := func(n int) oracle.Result {
+		return oracle.Result{Columns: []oracle.Column{{Name: "X", Type: oracle.Number}}, Count: n, Row: func(i int) []any { return []any{i} }}
+	}
+	server := oracle.New(t, oracle.Config{Script: []oracle.Case{
+		{Match: "longs", Result: oracle.Result{
+			Columns: []oracle.Column{{Name: "ID", Type: oracle.Number}, {Name: "L", Type: oracle.Long}},
+			Rows:    [][]any{{1, long}, {2, nil}, {3, "x"}}}},
+		{Match: "raws", Result: oracle.Result{
+			Columns: []oracle.Column{{Name: "ID", Type: oracle.Number}, {Name: "L", Type: oracle.LongRaw}},
+			Rows:    [][]any{{1, []byte{0, 0xFF}}, {2, nil}}}},
+		{Match: "cursors", Result: oracle.Result{
+			Columns: []oracle.Column{{Name: "ID", Type: oracle.Number}, {Name: "C", Type: oracle.Cursor}},
+			Rows:    [][]any{{1, inner(2)}, {2, inner(0)}}}},
+	}})
+	id := func(n string, name string, v any) map[string]any { return map[string]any{"ID": json.Number(n), name: v} }
+	for sql, want := range map[string][]any{
+		"SELECT * FROM longs": {id("1", "L", long), id("2", "L", nil), id("3", "L", "x")},
+		"SELECT * FROM raws":  {id("1", "L", "AP8="), id("2", "L", nil)},
+		"SELECT * FROM cursors": {
+			id("1", "C", []any{map[string]any{"X": json.Number("0")}, map[string]any{"X": json.Number("1")}}), id("2", "C", []any{})},
+	} {
+		got := must(t, to(server, map[string]any{"fetch": sql}))
+		if diff := cmp.Diff(want, got["result"]); diff != "" {
+			t.Errorf("%s (-want +got):\n%.500s", sql, diff)
+		}
+	}
+}

@@ -181,9 +181,9 @@ func (s *session) plainValue(ctx context.Context, c column, v driver.Value) (any
 		return v, nil
 	case *goora.DataSet:
 		defer v.Close() //nolint:errcheck // its rows were read
-		var list inline
-		_, err := s.read(ctx, v, s.maxRows(), &list)
-		return list.rows, err
+		var l inline
+		_, err := s.read(ctx, v, s.maxRows(), &l)
+		return list(l.rows), err
 	}
 	return nil, fmt.Errorf("values of this type (%T) are not supported: convert it in the query", v)
 }
