@@ -140,3 +140,29 @@ func TestTables(t *testing.T) {
 		t.Errorf("the server was asked %d times", n)
 	}
 }
+
+// Single values of each type go out, and in and out, and NULL of each.
+func TestOutOfEachType(t *testing.T) {
+	t.Parallel()
+	for as, value := range map[string]any{
+		"number": json.Number("-12345678901234567890123456789012345678"), "string": "Grüße", "raw": "00FF", "clob": strings.Repeat("ä", 40_000),
+		"blob": base64.StdEncoding.EncodeToString([]byte("bytes")), "date": "2026-01-31T08:09:10", "timestamp": "2026-01-31T08:09:10.000005", "timestamp_tz": "2026-01-31T08:09:10.5-03:30",
+	} {
+		t.Run(as, func(t *testing.T) {
+			t.Parallel()
+			server := oracle.New(t, oracle.Config{Script: []oracle.Case{{Match: "^begin", Func: func(c oracle.Call) oracle.Result {
+				return oracle.Result{Out: map[int]any{1: c.Binds[0][0], 2: c.Binds[0][2], 3: nil, 4: nil}}
+			}}}})
+			inOut := map[string]any{"out": as, "value": value}
+			got := must(t, to(server, map[string]any{
+				"call": "copy(:given, :got, :both, :none, :gone)",
+				"params": map[string]any{"given": typed(as, value), "got": map[string]any{"out": as}, "both": inOut,
+					"none": map[string]any{"out": as}, "gone": inOut},
+			}))["result"]
+			want := map[string]any{"got": value, "both": value, "none": nil, "gone": nil}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%.600s", diff)
+			}
+		})
+	}
+}

@@ -401,7 +401,9 @@ func TestLongsAndCursorsInRows(t *testing.T) {
 			Columns: []oracle.Column{{Name: "ID", Type: oracle.Number}, {Name: "C", Type: oracle.Cursor}},
 			Rows:    [][]any{{1, inner(2)}, {2, inner(0)}}}},
 	}})
-	id := func(n string, name string, v any) map[string]any { return map[string]any{"ID": json.Number(n), name: v} }
+	id := func(n string, name string, v any) map[string]any {
+		return map[string]any{"ID": json.Number(n), name: v}
+	}
 	for sql, want := range map[string][]any{
 		"SELECT * FROM longs": {id("1", "L", long), id("2", "L", nil), id("3", "L", "x")},
 		"SELECT * FROM raws":  {id("1", "L", "AP8="), id("2", "L", nil)},
