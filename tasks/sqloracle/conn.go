@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"regexp"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,10 +127,20 @@ func (c *conn) guard(ctx context.Context, grace time.Duration, calls func() erro
 	return calls()
 }
 
+// negotiationError is how go-ora tells of a server that ends the negotiation of
+// encryption.
+var negotiationError = regexp.MustCompile(`^advanced negotiation error: .*ora-(\d{1,5})$`)
+
 // told gives what is behind an error: go-ora shows some only as a bad connection.
 func (c *conn) told(err error) error {
 	if c.wire.tooMuch() {
 		return errTooMuch
+	}
+	if err != nil {
+		if m := negotiationError.FindStringSubmatch(err.Error()); m != nil {
+			n, _ := strconv.Atoi(m[1]) // digits
+			return &network.OracleError{ErrCode: n, ErrMsg: fmt.Sprintf("ORA-%05d: the two sides do not agree on encryption or checksums", n)}
+		}
 	}
 	if !errors.Is(err, driver.ErrBadConn) || c.ora == nil {
 		return err

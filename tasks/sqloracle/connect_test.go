@@ -319,6 +319,19 @@ func TestNativeEncryption(t *testing.T) {
 	}
 }
 
+// A server that requires encryption does not take a connection that rejects it.
+func TestEncryptionThatTheServerRequires(t *testing.T) {
+	t.Parallel()
+	server := oracle.New(t, oracle.Config{Negotiate: true, Security: oracle.Security{Encryption: true, Integrity: true, Required: true}, Script: []oracle.Case{emp()}})
+	if _, err := run(t, to(server, query)); err != nil {
+		t.Errorf("accepted: %v", err)
+	}
+	_, err := run(t, to(server, query, map[string]any{"encryption": "rejected"}))
+	if e := wantError(t, err, tasks.Denied, "ORA-12660", "do not fit `encryption`"); e.Input != "encryption" || !e.Unsent {
+		t.Errorf("got input %q, unsent %v", e.Input, e.Unsent)
+	}
+}
+
 // A packet that somebody on the way changes is noticed where there are checksums.
 func TestChangedPacketIsNoticed(t *testing.T) {
 	t.Parallel()

@@ -32,6 +32,8 @@ const (
 type Security struct {
 	Encryption bool // AES with 256 bits
 	Integrity  bool // SHA-256
+	// Required refuses clients that do not take all of it.
+	Required bool
 }
 
 // offers are the algorithms that a client takes, by service.
@@ -78,6 +80,12 @@ func (s *session) negotiateServices() error {
 	offered := s.server.config.Security
 	encrypt := offered.Encryption && slices.Contains(taken[serviceEncryption], algorithmAES256)
 	check := offered.Integrity && slices.Contains(taken[serviceIntegrity], algorithmSHA256)
+	if offered.Required && (encrypt != offered.Encryption || check != offered.Integrity) {
+		if err := s.send(s.refusal(12660)); err != nil {
+			return err
+		}
+		return errGone
+	}
 	exchange := keyExchange{}
 	if encrypt || check {
 		if exchange, err = newKeyExchange(); err != nil {
@@ -104,7 +112,6 @@ func (s *session) negotiateServices() error {
 
 // services writes the server's part of the negotiation.
 func (s *session) services(encrypt, check bool, exchange keyExchange) *writer {
-	const head = 13
 	w := s.writer()
 	service := func(id, parts int) {
 		w.u16(id)
@@ -148,13 +155,26 @@ func (s *session) services(encrypt, check bool, exchange keyExchange) *writer {
 		part(5, version...)
 		algorithm(false, 0)
 	}
-	body := w.b
+	return s.negotiation(4, w.b)
+}
 
-	w = s.writer()
+// refusal writes a negotiation that ends with an error.
+func (s *session) refusal(code int) *writer {
+	w := s.writer()
+	w.u16(serviceEncryption)
+	w.u16(0)
+	w.u32(code)
+	return s.negotiation(1, w.b)
+}
+
+// negotiation writes the head of a negotiation before its services.
+func (s *session) negotiation(services int, body []byte) *writer {
+	const head = 13
+	w := s.writer()
 	w.u32(0xDEADBEEF)
 	w.u16(head + len(body))
-	w.raw(version...)
-	w.u16(4)
+	w.u32(0x13000000)
+	w.u16(services)
 	w.raw(0)
 	w.raw(body...)
 	return w
