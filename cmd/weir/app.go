@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 
@@ -20,7 +21,17 @@ type app struct {
 		output      string
 		noInput     bool
 	}
-	wired
+	owner string // whose things are meant; localOwner on the command line
+	*wired
+}
+
+// as gives the same program for another user, whose talk goes into notes.
+func (a *app) as(owner string, notes io.Writer) *app {
+	view := &app{process: a.process, owner: owner, wired: a.wired, flags: a.flags}
+	view.in, view.out, view.err = strings.NewReader(""), io.Discard, notes
+	view.terminal = func(any) bool { return false }
+	view.flags.output, view.flags.noInput = "json", true
+	return view
 }
 
 func newRoot(a *app) *cobra.Command {

@@ -61,7 +61,7 @@ func (a *app) stored(ctx context.Context, name string) (connections.Store, conne
 		return nil, none, err
 	}
 	if opened != nil {
-		c, err := opened.Connections().Get(ctx, localOwner, name)
+		c, err := opened.Connections().Get(ctx, a.owner, name)
 		if !errors.Is(err, connections.ErrNotFound) {
 			return opened.Connections(), c, err
 		}
@@ -70,7 +70,7 @@ func (a *app) stored(ctx context.Context, name string) (connections.Store, conne
 	if err != nil {
 		return nil, none, err
 	}
-	found, err := resolver.Get(ctx, localOwner, name)
+	found, err := resolver.Get(ctx, a.owner, name)
 	if err != nil {
 		return nil, none, err // it knows the nearest name
 	}
@@ -98,7 +98,7 @@ func (a *app) completeConnections(cmd *cobra.Command, args []string, _ string) (
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	all, err := resolver.List(cmd.Context(), localOwner)
+	all, err := resolver.List(cmd.Context(), a.owner)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

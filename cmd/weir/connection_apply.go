@@ -11,6 +11,7 @@ import (
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newConnectionApply(a *app) *cobra.Command {
@@ -25,6 +26,9 @@ is wrong. What the store holds beside them stays.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			files, err := connectionFiles(args[0])
 			if err != nil {
+				return err
+			}
+			if done, err := a.onServer(func(c *api.Client) error { return a.applyRemote(cmd.Context(), c, files, false) }); done {
 				return err
 			}
 			var all []change
@@ -80,6 +84,10 @@ func (a *app) applyFile(ctx context.Context, file string, refuse func([]change) 
 	if err != nil {
 		return nil, err
 	}
+	return a.applyAll(ctx, file, wanted, refuse)
+}
+
+func (a *app) applyAll(ctx context.Context, file string, wanted []connections.Connection, refuse func([]change) error) ([]change, error) {
 	store, err := a.connectionStore(ctx)
 	if err != nil {
 		return nil, err
@@ -117,12 +125,16 @@ func (a *app) readConnections(file string) ([]connections.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, problems := connections.Parse(shownName(file), text)
+	return parsedConnections(shownName(file), text)
+}
+
+func parsedConnections(file string, text []byte) ([]connections.Connection, error) {
+	all, problems := connections.Parse(file, text)
 	if len(problems) > 0 {
 		return nil, problemsError(problems)
 	}
 	if len(all) == 0 {
-		return nil, hintedInvalid(`a connection starts with "name:" and "type:"`, "%s holds no connection", shownName(file))
+		return nil, hintedInvalid(`a connection starts with "name:" and "type:"`, "%s holds no connection", file)
 	}
 	seen := map[string]connections.Connection{}
 	for _, c := range all {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-engine/weir/connections"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newConnectionAttach(a *app) *cobra.Command {
@@ -32,14 +33,10 @@ A secret that is attached already is changed where it stands; a new one comes la
 				return err
 			}
 			attached.Mount = mount
-			return a.amend(cmd.Context(), args[0], func(c *connections.Connection) error {
-				if at := attachedIndex(*c, attached); at >= 0 {
-					c.Secrets[at] = attached
-				} else {
-					c.Secrets = append(c.Secrets, attached)
-				}
-				return nil
-			})
+			if done, err := a.onServer(func(c *api.Client) error { return a.changeSecretRemote(cmd.Context(), c, args[0], attached, false) }); done {
+				return err
+			}
+			return a.amend(cmd.Context(), args[0], attach(attached))
 		},
 	}
 	flags := cmd.Flags()
@@ -83,6 +80,18 @@ func attachedOf(path string, version int, keys []string, vault string) (connecti
 	return attached, nil
 }
 
+// attach attaches a secret to a connection, in the place of one of the same path.
+func attach(attached connections.AttachedSecret) func(*connections.Connection) error {
+	return func(c *connections.Connection) error {
+		if at := attachedIndex(*c, attached); at >= 0 {
+			c.Secrets[at] = attached
+		} else {
+			c.Secrets = append(c.Secrets, attached)
+		}
+		return nil
+	}
+}
+
 // attachedIndex finds a secret by its configuration and path, whatever its version.
 func attachedIndex(c connections.Connection, wanted connections.AttachedSecret) int {
 	wanted.Version = 0
@@ -94,20 +103,25 @@ func attachedIndex(c connections.Connection, wanted connections.AttachedSecret) 
 
 // amend changes a stored connection.
 func (a *app) amend(ctx context.Context, name string, alter func(*connections.Connection) error) error {
-	store, c, err := a.stored(ctx, name)
+	changes, err := a.amended(ctx, name, alter)
 	if err != nil {
-		return err
-	}
-	c.Secrets = slices.Clone(c.Secrets)
-	if err := alter(&c); err != nil {
-		return err
-	}
-	changes, err := a.plan(ctx, store, []connections.Connection{c})
-	if err != nil {
-		return err
-	}
-	if err := write(ctx, store, changes); err != nil {
 		return err
 	}
 	return a.printChanges(ctx, changes)
+}
+
+func (a *app) amended(ctx context.Context, name string, alter func(*connections.Connection) error) ([]change, error) {
+	store, c, err := a.stored(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	c.Secrets = slices.Clone(c.Secrets)
+	if err := alter(&c); err != nil {
+		return nil, err
+	}
+	changes, err := a.plan(ctx, store, []connections.Connection{c})
+	if err != nil {
+		return nil, err
+	}
+	return changes, write(ctx, store, changes)
 }

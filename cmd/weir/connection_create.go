@@ -11,6 +11,7 @@ import (
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/tasks"
 )
 
@@ -38,6 +39,11 @@ Vault with --secret, let weir ask for it with --set key (no "="), or give it in 
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.newConnectionOf(cmd.Context(), args[0], given)
 			if err != nil {
+				return err
+			}
+			if done, err := a.onServer(func(client *api.Client) error {
+				return a.createRemote(cmd.Context(), client, c, given.ifNotExists)
+			}); done {
 				return err
 			}
 			return a.create(cmd.Context(), c, given.ifNotExists)
@@ -77,7 +83,7 @@ func (a *app) newConnectionOf(ctx context.Context, name string, given connection
 		return none, err
 	}
 	c := withValue(connections.Connection{
-		Name: name, Type: spec.Type, Description: given.description, Pinned: given.pins, TTL: given.ttl, Owner: localOwner,
+		Name: name, Type: spec.Type, Description: given.description, Pinned: given.pins, TTL: given.ttl, Owner: a.owner,
 	}, value)
 	if given.ttl < 0 {
 		return none, &usageError{errors.New("--ttl is a number of seconds from 0")}
@@ -199,34 +205,42 @@ func hintedInvalid(hint, format string, args ...any) error {
 // create stores a new connection. With ifNotExists, one that is there is left as
 // it is, and what differs is said.
 func (a *app) create(ctx context.Context, c connections.Connection, ifNotExists bool) error {
-	store, err := a.connectionStore(ctx)
+	done, err := a.created(ctx, c, ifNotExists)
 	if err != nil {
 		return err
 	}
+	return a.printChanges(ctx, []change{done})
+}
+
+func (a *app) created(ctx context.Context, c connections.Connection, ifNotExists bool) (change, error) {
+	store, err := a.connectionStore(ctx)
+	if err != nil {
+		return change{}, err
+	}
 	open, err := a.checkConnection(c)
 	if err != nil {
-		return err
+		return change{}, err
 	}
 	done := change{wanted: c, open: open, result: resultCreated}
 	done.wanted, err = store.Create(ctx, c)
 	if err == nil {
-		return a.printChanges(ctx, []change{done})
+		return done, nil
 	}
 	if !errors.Is(err, connections.ErrExists) {
-		return fmt.Errorf("store connection %q: %w", c.Name, err)
+		return change{}, fmt.Errorf("store connection %q: %w", c.Name, err)
 	}
-	old, err := store.Get(ctx, localOwner, c.Name)
+	old, err := store.Get(ctx, a.owner, c.Name)
 	if err != nil {
-		return err
+		return change{}, err
 	}
 	differ := differences(old, c)
 	if !ifNotExists {
-		return exists(old, differ)
+		return change{}, exists(old, differ)
 	}
 	if len(differ) > 0 {
 		a.say("note: connection %q is stored already and differs in: %s; it was left as it is", c.Name, strings.Join(differ, ", "))
 	}
-	return a.printChanges(ctx, []change{{wanted: old, result: resultUnchanged}})
+	return change{wanted: old, result: resultUnchanged}, nil
 }
 
 // exists is the error for a name that is taken.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newConnectionDelete(a *app) *cobra.Command {
@@ -14,6 +16,9 @@ func newConnectionDelete(a *app) *cobra.Command {
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeConnections,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if done, err := a.onServer(func(c *api.Client) error { return a.deleteRemote(cmd.Context(), c, args[0], yes) }); done {
+				return err
+			}
 			name := args[0]
 			store, c, err := a.stored(cmd.Context(), name)
 			if err != nil {
@@ -23,7 +28,7 @@ func newConnectionDelete(a *app) *cobra.Command {
 			if err := a.sure(cmd.Context(), yes, what); err != nil {
 				return err
 			}
-			if err := store.Delete(cmd.Context(), localOwner, name); err != nil {
+			if err := store.Delete(cmd.Context(), a.owner, name); err != nil {
 				return fmt.Errorf("delete connection %q: %w", name, err)
 			}
 			return a.print(map[string]any{"name": name, "result": "deleted"}, func(t *table) { t.row("deleted", name) })

@@ -10,6 +10,7 @@ import (
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newConnectionDetach(a *app) *cobra.Command {
@@ -23,15 +24,23 @@ func newConnectionDetach(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.amend(cmd.Context(), args[0], func(c *connections.Connection) error {
-				at := attachedIndex(*c, unwanted)
-				if at < 0 {
-					return notAttached(*c, unwanted)
-				}
-				c.Secrets = slices.Delete(c.Secrets, at, at+1)
-				return nil
-			})
+			if done, err := a.onServer(func(c *api.Client) error { return a.changeSecretRemote(cmd.Context(), c, args[0], unwanted, true) }); done {
+				return err
+			}
+			return a.amend(cmd.Context(), args[0], detach(unwanted))
 		},
+	}
+}
+
+// detach takes a secret away from a connection.
+func detach(unwanted connections.AttachedSecret) func(*connections.Connection) error {
+	return func(c *connections.Connection) error {
+		at := attachedIndex(*c, unwanted)
+		if at < 0 {
+			return notAttached(*c, unwanted)
+		}
+		c.Secrets = slices.Delete(c.Secrets, at, at+1)
+		return nil
 	}
 }
 

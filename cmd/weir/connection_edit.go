@@ -37,6 +37,9 @@ that the editor works with, which only you can read and which is removed at the 
 			if editor == "" {
 				return &usageError{hinted("set EDITOR, or use: weir connection apply FILE", "edit connection %q: neither VISUAL nor EDITOR is set", args[0])}
 			}
+			if err := a.localOnly("connection edit", "weir connection show NAME > FILE; edit it; weir connection apply FILE"); err != nil {
+				return err
+			}
 			store, c, err := a.stored(ctx, args[0])
 			if err != nil {
 				return err

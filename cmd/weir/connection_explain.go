@@ -16,6 +16,7 @@ import (
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/secret"
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newConnectionExplain(a *app) *cobra.Command {
@@ -34,6 +35,9 @@ Exits with 3 if the task could not start with these inputs.`,
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeConnections,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if done, err := a.onServer(func(c *api.Client) error { return a.explainRemote(cmd.Context(), c, args[0], sets) }); done {
+				return err
+			}
 			resolver, err := a.resolver()
 			if err != nil {
 				return err
@@ -42,7 +46,7 @@ Exits with 3 if the task could not start with these inputs.`,
 			if err != nil {
 				return err
 			}
-			explained, err := resolver.Explain(cmd.Context(), connections.Request{Owner: localOwner, Name: args[0], Overrides: overrides})
+			explained, err := resolver.Explain(cmd.Context(), connections.Request{Owner: a.owner, Name: args[0], Overrides: overrides})
 			if err != nil {
 				return err
 			}
@@ -66,13 +70,19 @@ func (a *app) overrides(ctx context.Context, resolver *connections.Resolver, nam
 	if len(sets) == 0 {
 		return nil, nil
 	}
-	c, err := resolver.Get(ctx, localOwner, name)
+	c, err := resolver.Get(ctx, a.owner, name)
 	if err != nil {
 		return nil, err
 	}
+	return a.setOverrides(ctx, c, sets, func(typed string) any { return secret.New(typed) })
+}
+
+// setOverrides reads --set flags for a connection. What is sensitive is asked for, and
+// kept as kept makes it.
+func (a *app) setOverrides(ctx context.Context, c connections.Connection, sets []string, kept func(typed string) any) (map[string]any, error) {
 	spec, err := a.taskSpec(c.Type)
 	if err != nil {
-		return nil, fmt.Errorf("connection %q: %w", name, err)
+		return nil, fmt.Errorf("connection %q: %w", c.Name, err)
 	}
 	inputs := map[string]any{}
 	for _, pair := range sets {
@@ -91,7 +101,7 @@ func (a *app) overrides(ctx context.Context, resolver *connections.Resolver, nam
 		if err != nil {
 			return nil, err
 		}
-		inputs[key] = secret.New(typed)
+		inputs[key] = kept(typed)
 	}
 	return inputs, nil
 }

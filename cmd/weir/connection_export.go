@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newConnectionExport(a *app) *cobra.Command {
@@ -35,6 +36,9 @@ written as references in either case.`,
 			}
 			if reveal && to == "" && a.terminal(a.out) {
 				return &usageError{errors.New("--reveal: secrets are not shown on a terminal: give --to FILE, or pipe them")}
+			}
+			if done, err := a.onServer(func(c *api.Client) error { return a.exportRemote(cmd.Context(), c, args, revision, reveal, to) }); done {
+				return err
 			}
 			all, err := a.exported(cmd.Context(), args, revision)
 			if err != nil {
@@ -67,7 +71,7 @@ func (a *app) exported(ctx context.Context, names []string, revision int64) ([]c
 		if opened == nil || err != nil {
 			return nil, err
 		}
-		return opened.Connections().List(ctx, localOwner)
+		return opened.Connections().List(ctx, a.owner)
 	}
 	var all []connections.Connection
 	for _, name := range names {

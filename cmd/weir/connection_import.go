@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newConnectionImport(a *app) *cobra.Command {
@@ -15,6 +17,9 @@ func newConnectionImport(a *app) *cobra.Command {
 that is taken by another connection is refused unless --replace is given.`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if done, err := a.onServer(func(c *api.Client) error { return a.applyRemote(cmd.Context(), c, args, !replace) }); done {
+				return err
+			}
 			changes, err := a.applyFile(cmd.Context(), args[0], func(planned []change) error {
 				if replace {
 					return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/schema"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newConnectionList(a *app) *cobra.Command {
@@ -17,11 +18,14 @@ func newConnectionList(a *app) *cobra.Command {
 		Short: "List the connections, and where each one comes from",
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if done, err := a.onServer(func(c *api.Client) error { return a.listRemote(cmd.Context(), c, verbose) }); done {
+				return err
+			}
 			resolver, err := a.resolver()
 			if err != nil {
 				return err
 			}
-			all, listErr := resolver.List(cmd.Context(), localOwner)
+			all, listErr := resolver.List(cmd.Context(), a.owner)
 			data := []any{}
 			for _, c := range all {
 				data = append(data, listed(c))
@@ -29,7 +33,7 @@ func newConnectionList(a *app) *cobra.Command {
 			if err := a.print(data, func(t *table) { listTable(t, all, verbose) }); err != nil {
 				return err
 			}
-			a.sayProblems(resolver.Problems(localOwner))
+			a.sayProblems(resolver.Problems(a.owner))
 			return listErr
 		},
 	}

@@ -1,10 +1,9 @@
 package main
 
 import (
-	"strings"
-	"time"
-
 	"github.com/spf13/cobra"
+
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newConnectionRevisions(a *app) *cobra.Command {
@@ -16,28 +15,20 @@ func newConnectionRevisions(a *app) *cobra.Command {
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeConnections,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			revisions, err := a.revisions(cmd.Context(), args[0])
+			client, err := a.remote()
 			if err != nil {
 				return err
 			}
-			data := []any{}
-			changed := make([]string, len(revisions))
-			for i, c := range revisions {
-				changes := []string{"created"}
-				if i+1 < len(revisions) {
-					changes = differences(revisions[i+1], c)
-				}
-				changed[i] = strings.Join(changes, ", ")
-				data = append(data, map[string]any{
-					"revision": c.Revision, "at": c.Changed.Format(time.RFC3339), "changed": anyList(changes),
-				})
+			var found api.Revisions
+			if client != nil {
+				found, err = client.ConnectionRevisions(cmd.Context(), args[0])
+			} else {
+				found, err = (&desk{app: a, owner: a.owner}).ConnectionRevisions(cmd.Context(), args[0])
 			}
-			return a.print(data, func(t *table) {
-				t.row("REVISION", "AT", "CHANGED")
-				for i, c := range revisions {
-					t.row(c.Revision, c.Changed.Local().Format(time.DateTime), changed[i])
-				}
-			})
+			if err != nil {
+				return err
+			}
+			return a.printRevisions(found.Revisions)
 		},
 	}
 }

@@ -38,8 +38,8 @@ func (a *app) plan(ctx context.Context, store connections.Store, wanted []connec
 			continue
 		}
 		planned := change{wanted: c, open: open, result: resultCreated}
-		planned.wanted.Owner, planned.wanted.Revision = localOwner, 0
-		old, err := store.Get(ctx, localOwner, c.Name)
+		planned.wanted.Owner, planned.wanted.Revision = a.owner, 0
+		old, err := store.Get(ctx, a.owner, c.Name)
 		switch {
 		case err == nil:
 			planned.old, planned.exists, planned.result = old, true, resultUpdated
@@ -133,7 +133,7 @@ func writeOne(ctx context.Context, store connections.Store, c *change) (err erro
 func takeBack(ctx context.Context, store connections.Store, c change) error {
 	switch c.result {
 	case resultCreated:
-		return store.Delete(ctx, localOwner, c.wanted.Name)
+		return store.Delete(ctx, c.wanted.Owner, c.wanted.Name)
 	case resultUpdated:
 		old := c.old
 		old.Revision = c.wanted.Revision
@@ -154,11 +154,16 @@ func (a *app) printChanges(ctx context.Context, changes []change) error {
 			t.row(c.result, c.wanted.Name, fmt.Sprintf("revision %d", c.wanted.Revision))
 		}
 	})
+	a.sayChanges(ctx, changes)
+	return err
+}
+
+// sayChanges tells what people should know of connections that were stored.
+func (a *app) sayChanges(ctx context.Context, changes []change) {
 	for _, c := range changes {
 		a.sayOpen(c.wanted, c.open)
 		a.sayShadowed(ctx, c.wanted.Name)
 	}
-	return err
 }
 
 // sayShadowed tells that a file hides the stored connection.
@@ -167,7 +172,7 @@ func (a *app) sayShadowed(ctx context.Context, name string) {
 	if err != nil {
 		return
 	}
-	if c, err := resolver.Get(ctx, localOwner, name); err == nil && c.Origin.Source == connections.SourceFile {
+	if c, err := resolver.Get(ctx, a.owner, name); err == nil && c.Origin.Source == connections.SourceFile {
 		a.say("warning: %s hides the stored connection %q", c.Origin, name)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newConnectionShow(a *app) *cobra.Command {
@@ -21,6 +22,9 @@ are shown as ***; "weir connection export --reveal" writes them.`,
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeConnections,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if done, err := a.onServer(func(c *api.Client) error { return a.showRemote(cmd.Context(), c, args[0], revision) }); done {
+				return err
+			}
 			c, err := a.connectionAt(cmd.Context(), args[0], revision)
 			if err != nil {
 				return err
@@ -35,14 +39,20 @@ are shown as ***; "weir connection export --reveal" writes them.`,
 			} else {
 				_, err = a.out.Write(text)
 			}
-			if err == nil && len(keys) > 0 {
-				a.say("note: masked: %s; to get the secrets too: weir connection export %s --reveal --to FILE", strings.Join(keys, ", "), c.Name)
+			if err == nil {
+				a.sayMasked(c.Name, keys)
 			}
 			return err
 		},
 	}
 	cmd.Flags().Int64Var(&revision, "revision", 0, "an earlier revision of a stored connection")
 	return cmd
+}
+
+func (a *app) sayMasked(name string, keys []string) {
+	if len(keys) > 0 {
+		a.say("note: masked: %s; to get the secrets too: weir connection export %s --reveal --to FILE", strings.Join(keys, ", "), name)
+	}
 }
 
 // connectionAt gives a connection of any source, or a revision of a stored one; 0
@@ -53,7 +63,7 @@ func (a *app) connectionAt(ctx context.Context, name string, revision int64) (co
 		if err != nil {
 			return connections.Connection{}, err
 		}
-		return resolver.Get(ctx, localOwner, name)
+		return resolver.Get(ctx, a.owner, name)
 	}
 	revisions, err := a.revisions(ctx, name)
 	if err != nil {
@@ -76,5 +86,5 @@ func (a *app) revisions(ctx context.Context, name string) ([]connections.Connect
 	if err != nil {
 		return nil, err
 	}
-	return store.Revisions(ctx, localOwner, name)
+	return store.Revisions(ctx, a.owner, name)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/engine/dispatch"
 	"github.com/weir-engine/weir/tasks"
 )
@@ -28,6 +29,9 @@ is a secret that Vault keeps back, Vault is tried stage by stage, too.`,
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeConnections,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if done, err := a.onServer(func(c *api.Client) error { return a.testRemote(cmd.Context(), c, args[0], sets, timeout) }); done {
+				return err
+			}
 			resolver, err := a.resolver()
 			if err != nil {
 				return err
@@ -49,29 +53,16 @@ is a secret that Vault keeps back, Vault is tried stage by stage, too.`,
 }
 
 func (a *app) tryConnection(ctx context.Context, call engine.Call, files string) error {
-	dispatcher, err := a.dispatcher()
-	if err != nil {
-		return err
-	}
 	root, err := os.OpenRoot(files)
 	if err != nil {
 		return fmt.Errorf("open the files directory: %w", err)
 	}
 	defer root.Close() //nolint:errcheck // it was only read
-	scope := dispatch.NewScope([32]byte{})
 	report := newStages(a)
-	last := time.Now()
-	failure := dispatcher.Test(ctx, dispatch.Step{
-		Owner: localOwner, Call: call, Scope: scope, Files: root,
-		Emit: func(e engine.Event) {
-			if e.Kind == engine.EventLog {
-				a.say("warning: %s", scope.Event(e).Message)
-			}
-		},
-	}, func(s tasks.Stage) {
-		report.add(s.Name, s.Detail, time.Since(last), s.Err)
-		last = time.Now()
-	})
+	failure, err := a.stagesOf(ctx, call, root, func(s tasks.Stage, took time.Duration) { report.add(s.Name, s.Detail, took, s.Err) })
+	if err != nil {
+		return err
+	}
 	if failure != nil {
 		a.tryUnread(ctx, report)
 	}
@@ -82,9 +73,37 @@ func (a *app) tryConnection(ctx context.Context, call engine.Call, files string)
 		return fmt.Errorf("test connection %q: %w", call.Name, failure)
 	}
 	if len(report.data) == 1 {
-		a.say("note: this task type has no test of its own: nothing was contacted")
+		a.say(noTest)
 	}
 	return nil
+}
+
+const noTest = "note: this task type has no test of its own: nothing was contacted"
+
+// stagesOf tries a connection, and tells of each stage as it ends. failure is why the
+// test failed, err why there was none.
+func (a *app) stagesOf(ctx context.Context, call engine.Call, root *os.Root, tell func(tasks.Stage, time.Duration)) (failure, err error) {
+	dispatcher, err := a.dispatcher()
+	if err != nil {
+		return nil, err
+	}
+	scope := dispatch.NewScope([32]byte{})
+	last := time.Now()
+	failed := dispatcher.Test(ctx, dispatch.Step{
+		Owner: a.owner, Call: call, Scope: scope, Files: root,
+		Emit: func(e engine.Event) {
+			if e.Kind == engine.EventLog {
+				a.say("warning: %s", scope.Event(e).Message)
+			}
+		},
+	}, func(s tasks.Stage) {
+		tell(s, time.Since(last))
+		last = time.Now()
+	})
+	if failed != nil { // else it were an error that is nil
+		return failed, nil
+	}
+	return nil, nil
 }
 
 // stages reports the stages of a test, each as it ends; as one document for

@@ -23,6 +23,7 @@ type desk struct {
 	store *store.Store
 	owner string
 	by    string // the user's name, for the record; empty on a store without users
+	actor engine.Actor
 	// engine starts executions. It is the one that serves the store, where this
 	// process has it.
 	engine func(context.Context) (*local.Runner, error)
@@ -60,7 +61,10 @@ func (a *app) services(ctx context.Context) (httpapi.Services, error) {
 }
 
 func (d *desk) services() httpapi.Services {
-	return httpapi.Services{Executions: d, Orders: d, Flows: d}
+	return httpapi.Services{
+		Executions: d, Orders: d, Flows: d, Connections: d, ConnectionStore: d, ConnectionTrials: d,
+		Settings: d, TaskTypes: d, Vaults: d, Users: d, Tokens: d, Audit: d,
+	}
 }
 
 // row gives the execution that an id, or the beginning of one, means.

@@ -49,7 +49,7 @@ type process struct {
 
 // execute runs one command line and gives its exit code.
 func execute(ctx context.Context, args []string, p process) int {
-	a := &app{process: p}
+	a := &app{process: p, wired: &wired{}}
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(p.in)

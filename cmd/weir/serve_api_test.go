@@ -220,6 +220,14 @@ func (s *apiSite) furnish() (ended, asks string) {
 	if err := s.store.Settings().Set(ctx, "", hisSetting, hisInput); err != nil {
 		s.t.Fatal(err)
 	}
+	document := "name: " + hisConnection + "\ntype: FAKE\nvalue: {host: " + hisInput + ", password: " + hisInput + "}\nsecrets: [{path: secret/" + hisOutput + "}]\n"
+	if _, err := c.CreateConnection(ctx, api.ConnectionText{Document: document}); err != nil {
+		s.t.Fatal(err)
+	}
+	put := map[string]any{"configuration": map[string]any{"address": "http://" + hisInput + ":8200", "auth": "token", "token": hisInput}}
+	if got := s.do(http.MethodPut, "/v1/vaults/"+hisConnection, s.token, put); got.status != http.StatusOK {
+		s.t.Fatalf("status %d: %s", got.status, got.body)
+	}
 	return first.ID, second.ID
 }
 
@@ -230,17 +238,82 @@ func bodies() map[string]any {
 		"start-execution":  map[string]any{"flow": hisFlow},
 		"answer-execution": map[string]any{"values": map[string]any{"answer": "x"}},
 		"apply-flows":      map[string]any{"flows": []any{map[string]any{"name": "mine", "text": "return 1"}}},
+
+		"create-connection":        map[string]any{"document": "name: mine\ntype: FAKE\n", "keep": true},
+		"apply-connections":        map[string]any{"document": "name: mine\ntype: FAKE\n"},
+		"edit-connection":          map[string]any{"document": "name: " + hisConnection + "\ntype: FAKE\n"},
+		"change-connection-secret": map[string]any{"secret": map[string]any{"path": "secret/mine"}},
+		"explain-connection":       map[string]any{},
+		"test-connection":          map[string]any{},
+		"set-setting":              map[string]any{"value": "mine"},
+		"put-vault":                map[string]any{"configuration": map[string]any{"address": "http://127.0.0.1:1", "auth": "token", "token": "mine"}, "replace": true},
+		"test-vault":               map[string]any{},
+		"create-user":              map[string]any{"name": "eve"},
+		"create-token":             map[string]any{},
 	}
 }
 
 // address gives the path of an operation that means a thing of the first user, or one
 // that is not there.
 func (o operation) address(id, name string) string {
-	path := strings.NewReplacer("{id}", id, "{name}", name, "{user}", "admin", "{token}", "none", "{type}", "FAKE").Replace(o.path)
+	user := name
+	if name == hisConnection || name == hisFlow || name == hisSetting {
+		user = firstUser
+	}
+	path := strings.NewReplacer("{id}", id, "{name}", name, "{user}", user, "{token}", "none", "{type}", "FAKE").Replace(o.path)
 	for i, p := range o.parameters {
 		path += map[bool]string{true: "?", false: "&"}[i == 0] + p + "=" + name
 	}
 	return path
+}
+
+// What is not there.
+const (
+	nothing = "no-such-thing"
+	noID    = "0123456789abbbbbbbbbbbb"
+)
+
+// compare looks for a difference between two refusals, but for the names that were sent.
+func (s *apiSite) compare(o operation, theirs, missing answer, unnamed, unnamedToo *strings.Replacer) {
+	s.t.Helper()
+	f, none := theirs.failure(), missing.failure()
+	got := strings.Join([]string{f.Code, f.Kind, unnamed.Replace(f.Message), unnamed.Replace(f.Hint)}, "|")
+	want := strings.Join([]string{none.Code, none.Kind, unnamedToo.Replace(none.Message), unnamedToo.Replace(none.Hint)}, "|")
+	if got != want {
+		s.t.Errorf("%s: the answers differ: %s, %s", o.id, theirs.body, missing.body)
+	}
+}
+
+// withoutToken calls an operation with no token, or a wrong one.
+func (s *apiSite) withoutToken(o operation, path string, body any) {
+	s.t.Helper()
+	for _, token := range []string{"", "weir_wrong"} {
+		// Wrong tokens are throttled; that is no part of this test.
+		if token != "" && o.id != "list-executions" {
+			continue
+		}
+		got := s.do(o.method, path, token, body)
+		if f := got.failure(); got.status != http.StatusUnauthorized || f.Code != api.CodeUnauthenticated {
+			s.t.Errorf("%s with token %q: status %d, %s", o.id, token, got.status, got.body)
+		}
+	}
+}
+
+// asAnother calls an operation as another user, for what is somebody's and for what is
+// not there.
+func (s *apiSite) asAnother(o operation, name, id string, body any) {
+	s.t.Helper()
+	theirs := s.do(o.method, o.address(id, name), s.other, body)
+	missing := s.do(o.method, o.address(noID, nothing), s.other, body)
+	if theirs.status != missing.status {
+		s.t.Errorf("%s: status %d for what is somebody else's, %d for what is not there: %s", o.id, theirs.status, missing.status, theirs.body)
+	}
+	s.compare(o, theirs, missing, strings.NewReplacer(name, "X", id, "X", hisFlow, "X"), strings.NewReplacer(nothing, "X", noID, "X", hisFlow, "X"))
+	for _, text := range []string{hisName, hisInput, hisOutput, hisLine, hisFlow, hisConnection, hisSetting} {
+		if text != name && !strings.Contains(fmt.Sprint(body), text) && strings.Contains(theirs.body, text) {
+			s.t.Errorf("%s tells another user %q: %s", o.id, text, theirs.body)
+		}
+	}
 }
 
 // TestEveryRouteKeepsOthersOut walks all routes of the OpenAPI document: without a
@@ -260,31 +333,9 @@ func TestEveryRouteKeepsOthersOut(t *testing.T) {
 			t.Errorf("%s: this test has no body for it", o.id)
 			continue
 		}
-		for _, token := range []string{"", "weir_wrong"} {
-			// Wrong tokens are throttled; that is no part of this test.
-			if token != "" && o.id != "list-executions" {
-				continue
-			}
-			got := s.do(o.method, o.address(ended, hisFlow), token, body)
-			if f := got.failure(); got.status != http.StatusUnauthorized || f.Code != api.CodeUnauthenticated {
-				t.Errorf("%s with token %q: status %d, %s", o.id, token, got.status, got.body)
-			}
-		}
-		for _, id := range []string{ended, asks} {
-			theirs := s.do(o.method, o.address(id, hisFlow), s.other, body)
-			missing := s.do(o.method, o.address("0123456789a"+strings.Repeat("b", 12), "no-such-thing"), s.other, body)
-			if theirs.status != missing.status {
-				t.Errorf("%s: status %d for what is somebody else's, %d for what is not there: %s", o.id, theirs.status, missing.status, theirs.body)
-			}
-			f, none := theirs.failure(), missing.failure()
-			if f.Code != none.Code || (f.Hint == "") != (none.Hint == "") {
-				t.Errorf("%s: the answers differ: %s, %s", o.id, theirs.body, missing.body)
-			}
-			for _, text := range []string{hisName, hisInput, hisOutput, hisLine, hisConnection, hisSetting} {
-				if strings.Contains(theirs.body, text) {
-					t.Errorf("%s tells another user %q: %s", o.id, text, theirs.body)
-				}
-			}
+		s.withoutToken(o, o.address(ended, hisFlow), body)
+		for name, id := range map[string]string{hisFlow: ended, hisConnection: asks, hisSetting: asks} {
+			s.asAnother(o, name, id, body)
 		}
 	}
 	// What the other one did has changed nothing.
@@ -294,6 +345,17 @@ func TestEveryRouteKeepsOthersOut(t *testing.T) {
 	}
 	if f, err := c.Flow(t.Context(), hisFlow, 0); err != nil || f.Version != 1 {
 		t.Errorf("the flow: got version %d, %v", f.Version, err)
+	}
+	if f, err := c.Connection(t.Context(), hisConnection, 0); err != nil || f.Revision != 1 {
+		t.Errorf("the connection: got revision %d, %v", f.Revision, err)
+	}
+	if got := s.do(http.MethodGet, "/v1/settings/"+hisSetting, s.token, nil); !strings.Contains(got.body, hisInput) {
+		t.Errorf("the setting: got %s", got.body)
+	}
+	for _, path := range []string{"/v1/connections", "/v1/connections/" + hisConnection, "/v1/vaults", "/v1/connection-export"} {
+		if got := s.do(http.MethodGet, path, s.token, nil); !strings.Contains(got.body, hisConnection) || strings.Contains(got.body, `"password":"`+hisInput) {
+			t.Errorf("%s: got %s", path, got.body)
+		}
 	}
 }
 

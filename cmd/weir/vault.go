@@ -25,7 +25,7 @@ func newVault(a *app) *cobra.Command {
 
 // secretSource gives the configured source of secrets of that name.
 func (a *app) secretSource(ctx context.Context, name string) (secretSource, error) {
-	sources, err := a.secretSources(ctx, localOwner)
+	sources, err := a.secretSources(ctx, a.owner)
 	if err != nil {
 		return secretSource{}, err
 	}
@@ -47,7 +47,7 @@ func (a *app) completeVaults(cmd *cobra.Command, args []string, _ string) ([]str
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	sources, err := a.secretSources(cmd.Context(), localOwner)
+	sources, err := a.secretSources(cmd.Context(), a.owner)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -257,7 +257,7 @@ func (a *app) addVault(ctx context.Context, name string, added vaultConfig, repl
 		Message: fmt.Sprintf("Vault configuration %q exists already", name),
 		Hint:    "give --replace to replace it; see: weir vault show " + name,
 	}
-	if _, err := documents.Get(ctx, localOwner, name); err == nil && !replace {
+	if _, err := documents.Get(ctx, a.owner, name); err == nil && !replace {
 		return exists
 	}
 	if source.file == "" {
@@ -274,7 +274,7 @@ func (a *app) addVault(ctx context.Context, name string, added vaultConfig, repl
 	if replace {
 		write = documents.Put
 	}
-	err = write(ctx, localOwner, name, string(text))
+	err = write(ctx, a.owner, name, string(text))
 	var failure *engine.Error
 	if errors.As(err, &failure) && failure.Kind == engine.Conflict {
 		return exists

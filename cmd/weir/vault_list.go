@@ -8,7 +8,7 @@ func newVaultList(a *app) *cobra.Command {
 		Short: "List the configured Vaults",
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			sources, err := a.secretSources(cmd.Context(), localOwner)
+			sources, err := a.secretSources(cmd.Context(), a.owner)
 			if err != nil {
 				return err
 			}

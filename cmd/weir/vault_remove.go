@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -22,16 +23,16 @@ func newVaultRemove(a *app) *cobra.Command {
 				return err
 			}
 			if store != nil {
-				_, err = store.Documents(vaultDocuments).Get(cmd.Context(), localOwner, name)
+				_, err = store.Documents(vaultDocuments).Get(cmd.Context(), a.owner, name)
 			}
 			if store == nil || exitCode(err) == exitNotFound {
-				return a.notStored(cmd, name)
+				return a.notStored(cmd.Context(), name)
 			}
 			// One that cannot be read can still be removed.
 			if err := a.sure(cmd.Context(), yes, fmt.Sprintf("remove Vault configuration %q", name)); err != nil {
 				return err
 			}
-			if err := store.Documents(vaultDocuments).Delete(cmd.Context(), localOwner, name); err != nil {
+			if err := store.Documents(vaultDocuments).Delete(cmd.Context(), a.owner, name); err != nil {
 				return err
 			}
 			return a.print(map[string]any{"name": name, "result": "removed"}, func(t *table) { t.row("removed", name) })
@@ -42,8 +43,8 @@ func newVaultRemove(a *app) *cobra.Command {
 }
 
 // notStored says where a configuration is that the store does not have.
-func (a *app) notStored(cmd *cobra.Command, name string) error {
-	source, err := a.secretSource(cmd.Context(), name)
+func (a *app) notStored(ctx context.Context, name string) error {
+	source, err := a.secretSource(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func newTestApp(t *testing.T, env, files map[string]string) (a *app, dir string)
 			t.Fatal(err)
 		}
 	}
-	a = &app{process: process{
+	a = &app{wired: &wired{}, process: process{
 		in: strings.NewReader(""), out: t.Output(), err: t.Output(),
 		getenv:   func(name string) string { return env[name] },
 		home:     func() (string, error) { return dir, nil },

@@ -62,7 +62,7 @@ func soakRounds(dir string, stdin io.Reader, reports *json.Encoder) error {
 		close(stop)
 	}()
 	before := runtime.NumGoroutine()
-	a := &app{process: process{getenv: func(string) string { return "" }, home: func() (string, error) { return dir, nil }}}
+	a := &app{wired: &wired{}, process: process{getenv: func(string) string { return "" }, home: func() (string, error) { return dir, nil }}}
 	a.flags.connections, a.flags.dataDir, a.flags.vaultFile = []string{dir}, filepath.Join(dir, "data"), filepath.Join(dir, "vaults.yml")
 	runner, err := a.runner(nil)
 	if err != nil {

@@ -113,3 +113,73 @@ func (c *Client) DeleteFlow(ctx context.Context, name string) (out Deleted, err 
 	err = c.call(ctx, request{method: http.MethodDelete, path: "/v1/flow", query: url.Values{"name": {name}}}, &out)
 	return out, err
 }
+
+func connectionPath(name, more string) string {
+	return "/v1/connections/" + url.PathEscape(name) + more
+}
+
+func revisionQuery(revision int64) url.Values {
+	query := url.Values{}
+	if revision != 0 {
+		query.Set("revision", strconv.FormatInt(revision, 10))
+	}
+	return query
+}
+
+// ListConnections gives all connections, without their values.
+func (c *Client) ListConnections(ctx context.Context) (Connections, error) {
+	return get[Connections](ctx, c, "/v1/connections", nil)
+}
+
+// Connection gives a connection, or a revision of a stored one; 0 is the newest.
+func (c *Client) Connection(ctx context.Context, name string, revision int64) (Connection, error) {
+	return get[Connection](ctx, c, connectionPath(name, ""), revisionQuery(revision))
+}
+
+// ConnectionRevisions gives the revisions of a stored connection.
+func (c *Client) ConnectionRevisions(ctx context.Context, name string) (Revisions, error) {
+	return get[Revisions](ctx, c, connectionPath(name, "/revisions"), nil)
+}
+
+// ExportConnections gives the named connections as YAML documents, or all stored ones.
+func (c *Client) ExportConnections(ctx context.Context, names []string, revision int64) (Export, error) {
+	query := revisionQuery(revision)
+	query["name"] = names
+	return get[Export](ctx, c, "/v1/connection-export", query)
+}
+
+// CreateConnection stores a new connection.
+func (c *Client) CreateConnection(ctx context.Context, text ConnectionText) (Changes, error) {
+	return send[Changes](ctx, c, http.MethodPost, "/v1/connections", text)
+}
+
+// ApplyConnections creates and updates connections.
+func (c *Client) ApplyConnections(ctx context.Context, text ConnectionText) (Changes, error) {
+	return send[Changes](ctx, c, http.MethodPut, "/v1/connections", text)
+}
+
+// EditConnection changes a connection.
+func (c *Client) EditConnection(ctx context.Context, name string, text ConnectionText) (Changes, error) {
+	return send[Changes](ctx, c, http.MethodPut, connectionPath(name, ""), text)
+}
+
+// ChangeSecret attaches a secret to a connection, or detaches one.
+func (c *Client) ChangeSecret(ctx context.Context, name string, change SecretChange) (Changes, error) {
+	return send[Changes](ctx, c, http.MethodPost, connectionPath(name, "/secrets"), change)
+}
+
+// DeleteConnection deletes a stored connection.
+func (c *Client) DeleteConnection(ctx context.Context, name string) (Deleted, error) {
+	return send[Deleted](ctx, c, http.MethodDelete, connectionPath(name, ""), nil)
+}
+
+// ExplainConnection tells where each input of a connection comes from, into out, which
+// is a *connections.Explanation.
+func (c *Client) ExplainConnection(ctx context.Context, name string, overrides Overrides, out any) error {
+	return c.call(ctx, request{method: http.MethodPost, path: connectionPath(name, "/explain"), body: overrides}, out)
+}
+
+// TestConnection tries a connection.
+func (c *Client) TestConnection(ctx context.Context, name string, overrides Overrides) (Tested, error) {
+	return send[Tested](ctx, c, http.MethodPost, connectionPath(name, "/test"), overrides)
+}

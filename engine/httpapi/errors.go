@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -26,6 +27,11 @@ func (e statusError) MarshalJSON() ([]byte, error) { return json.Marshal(e.sent)
 
 // failure is the error of a service as it is sent.
 func (s *Server) failure(r *note, err error) error {
+	var refused statusError
+	if errors.As(err, &refused) { // by the server itself
+		refused.sent.RequestID = r.id
+		return refused
+	}
 	failure := s.config.Explain(err)
 	if failure.Code == "" {
 		failure.Code = failure.Kind

@@ -21,6 +21,10 @@ func (s *Server) routes() {
 	s.orderRoutes()
 	s.eventRoutes()
 	s.flowRoutes()
+	s.connectionRoutes()
+	s.settingRoutes()
+	s.vaultRoutes()
+	s.adminRoutes()
 	schemas := s.api.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel") // huma's own, which is never sent
 	delete(schemas, "ErrorDetail")

@@ -15,6 +15,17 @@ type Services struct {
 	Executions Executions
 	Orders     Orders
 	Flows      Flows
+
+	Connections      Connections
+	ConnectionStore  ConnectionStore
+	ConnectionTrials ConnectionTrials
+
+	Settings  Settings
+	TaskTypes TaskTypes
+	Vaults    Vaults
+	Users     Users
+	Tokens    Tokens
+	Audit     Audit
 }
 
 // Executions are what a caller sees of executions. An id may be shortened to its
