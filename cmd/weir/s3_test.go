@@ -173,6 +173,20 @@ func (s *transferSite) start(task map[string]any) string {
 	return started.ID
 }
 
+// startUpTo starts a task, and waits until so many bytes have passed the gate, which
+// is closed then.
+func (s *transferSite) startUpTo(task map[string]any, bytes int) string {
+	s.user.t.Helper()
+	passed := s.gate.open(bytes)
+	id := s.start(task)
+	select {
+	case <-passed:
+	case <-time.After(5 * time.Minute):
+		s.user.t.Fatalf("%s did not begin:\n%s", task["command"], s.log.String())
+	}
+	return id
+}
+
 // output gives the output of an execution that ends well.
 func (s *transferSite) output(id string) map[string]any {
 	s.user.t.Helper()
@@ -230,9 +244,7 @@ func TestKilledTransfer(t *testing.T) {
 			{"command": "upload", "file": "large", "key": fmt.Sprint("large ", signal)},
 			{"command": "download", "file": fmt.Sprint("back ", signal), "key": fmt.Sprint("large ", signal)},
 		} {
-			passed := s.gate.open(size / 2)
-			id := s.start(task)
-			<-passed
+			id := s.startUpTo(task, size/2)
 			s.end(signal)
 			if len(s.left()) == 0 {
 				t.Errorf("%s: nothing was kept of %s", signal, task["command"])
@@ -263,9 +275,7 @@ func TestKilledTransfer(t *testing.T) {
 // cancelled cancels a task when so many bytes have passed, and finds nothing of it.
 func (s *transferSite) cancelled(task map[string]any, bytes int) {
 	s.user.t.Helper()
-	passed := s.gate.open(bytes)
-	id := s.start(task)
-	<-passed
+	id := s.startUpTo(task, bytes)
 	s.user.weir("execution", "cancel", id)
 	s.gate.open(1 << 62)
 	s.await(id, "cancelled")

@@ -1,8 +1,11 @@
 package s3_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -94,6 +97,30 @@ func TestOddKeysStayInside(t *testing.T) {
 	// "bell" and "cr" are names of files; "dir/" and "//" mark folders, and 1,024 bytes are too many.
 	if out["transferred"] != int64(4) || len(out["skipped"].([]any)) != 8 {
 		t.Errorf("transferred %v, skipped %v", out["transferred"], out["skipped"])
+	}
+}
+
+// TestLinksStayInside syncs through links that lead elsewhere.
+func TestLinksStayInside(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, nil)
+	m.store("memory/link/x", []byte("x"))
+	e := taskstest.NewExecution(t)
+	outside := t.TempDir()
+	write(t, e, "in/kept", []byte("x"))
+	if err := errors.Join(os.WriteFile(filepath.Join(outside, "theirs"), nil, 0o600), os.Symlink(outside, filepath.Join(e.Dir, "in", "link"))); err != nil {
+		t.Fatal(err)
+	}
+	sync := m.at().with(inputs{"command": "sync", "folder": "in", "delete": true})
+	if _, err := e.Run(t.Context(), t, driver(), sync.with(inputs{"direction": "down"})); kindOf(err) != tasks.Invalid {
+		t.Errorf("down: got %v", err)
+	}
+	mustIn(t, e, driver(), sync.with(inputs{"direction": "up"}))
+	if diff := cmp.Diff([]string{"memory/kept"}, m.keys); diff != "" {
+		t.Errorf("up:\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"theirs"}, tree(t, outside)); diff != "" {
+		t.Errorf("outside:\n%s", diff)
 	}
 }
 
