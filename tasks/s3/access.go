@@ -129,7 +129,7 @@ func (s *session) connect(ctx context.Context) error {
 		})}
 	}
 	if !aws.IsCredentialsProvider(cfg.Credentials, aws.AnonymousCredentials{}) {
-		cfg.Credentials = aws.NewCredentialsCache(masked{s, cfg.Credentials})
+		cfg.Credentials = aws.NewCredentialsCache(masked{s, cfg.Credentials}, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = lastUse })
 		if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 			return err
 		}

@@ -141,6 +141,10 @@ func TestRoles(t *testing.T) {
 	if first["Action"] != "AssumeRole" || first["ExternalId"] != "outside" || first["RoleSessionName"] != "flow" || second["WebIdentityToken"] != "a.b.c-token" {
 		t.Errorf("it was asked %v", *asked)
 	}
+	nobody := failure(t, role.with(inputs{"sts_endpoint": "http://127.0.0.1:1"}))
+	if nobody.Kind != tasks.Unavailable || nobody.Input != "sts_endpoint" {
+		t.Errorf("got %s at %q: %s", nobody.Kind, nobody.Input, nobody.Message)
+	}
 	denied := failure(t, role.with(inputs{"role_arn": "arn:aws:iam::1:role/closed"}))
 	if denied.Kind != tasks.Denied || !strings.Contains(denied.Message, "sts:AssumeRole") {
 		t.Errorf("got %s: %s", denied.Kind, denied.Message)
@@ -177,6 +181,21 @@ func TestKeptCredentials(t *testing.T) {
 		}
 		if len(*asked) != c.want {
 			t.Errorf("%s: asked %d times, want %d", name, len(*asked), c.want)
+		}
+	}
+}
+
+// TestRenewedCredentials shows that a session goes on with others before they end.
+func TestRenewedCredentials(t *testing.T) {
+	t.Parallel()
+	in := bucket(t)
+	put(t, in, "k", "text")
+	for lives, want := range map[time.Duration]int{10 * time.Minute: 1, 30 * time.Second: 3} { // connect, HEAD, copy
+		url, asked := roles(t, in["access_key_id"].(string), in["secret_access_key"].(string), lives)
+		role := withoutKeys(in, "web_identity").with(inputs{"sts_endpoint": url, "role_arn": "arn:aws:iam::1:role/open", "web_identity_token": "a.b.c-token"})
+		must(t, driver(), role.with(inputs{"command": "copy", "key": "k", "to_key": "l"}))
+		if len(*asked) != want {
+			t.Errorf("%s: asked %d times, want %d", lives, len(*asked), want)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 
 	"github.com/weir-engine/weir/tasks"
@@ -87,6 +88,32 @@ func ofTLS(err error) *tasks.Error {
 	return nil
 }
 
+// ofProxy knows what a proxy says instead of the service.
+func ofProxy(err error) *tasks.Error {
+	const refused = http.StatusProxyAuthRequired
+	var op *net.OpError
+	switch {
+	case statusOf(err) == refused, statusOf(err) == 0 && strings.HasSuffix(err.Error(), http.StatusText(refused)):
+		return &tasks.Error{Kind: tasks.Denied, Input: "proxy_password", Message: "the proxy wants credentials, or does not take these",
+			Hint: "check `proxy_username` and `proxy_password`"}
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return &tasks.Error{Kind: tasks.Unavailable, Input: "proxy", Message: "connect to the proxy: " + reasonOf(op.Err)}
+	}
+	return nil
+}
+
+// placeOf names the input that says where a request went.
+func (s *session) placeOf(err error) string {
+	var op *smithy.OperationError
+	switch {
+	case errors.As(err, &op) && op.Service() == sts.ServiceID:
+		return "sts_endpoint"
+	case s.endpoint == nil:
+		return "region"
+	}
+	return "endpoint"
+}
+
 func (s *session) ofNetwork(err error) *tasks.Error {
 	var (
 		api     smithy.APIError
@@ -98,17 +125,10 @@ func (s *session) ofNetwork(err error) *tasks.Error {
 	if errors.As(err, &api) && statusOf(err) != http.StatusProxyAuthRequired {
 		return nil
 	}
-	input := "endpoint"
-	if s.endpoint == nil {
-		input = "region"
+	if e := ofProxy(err); e != nil {
+		return e
 	}
-	if statusOf(err) == http.StatusProxyAuthRequired || statusOf(err) == 0 && strings.HasSuffix(err.Error(), http.StatusText(http.StatusProxyAuthRequired)) {
-		return &tasks.Error{Kind: tasks.Denied, Input: "proxy_password", Message: "the proxy wants credentials, or does not take these",
-			Hint: "check `proxy_username` and `proxy_password`"}
-	}
-	if errors.As(err, &op) && op.Op == "proxyconnect" {
-		return &tasks.Error{Kind: tasks.Unavailable, Input: "proxy", Message: "connect to the proxy: " + reasonOf(op.Err)}
-	}
+	input := s.placeOf(err)
 	switch {
 	case errors.As(err, &dns):
 		kind, reason := tasks.Unavailable, "the look-up failed"

@@ -14,6 +14,8 @@ const (
 	// margin is how long before their end temporary credentials are not begun with
 	// any more.
 	margin = 5 * time.Minute
+	// lastUse is how long before their end a session goes on with others.
+	lastUse = time.Minute
 	// mostKept bounds how many credentials are kept.
 	mostKept = 1000
 )
