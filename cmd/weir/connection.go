@@ -65,6 +65,9 @@ func (a *app) stored(ctx context.Context, name string) (connections.Store, conne
 		if !errors.Is(err, connections.ErrNotFound) {
 			return opened.Connections(), c, err
 		}
+		if m, c, ok, err := a.managed(ctx, opened, name); ok || err != nil {
+			return m, c, err
+		}
 	}
 	resolver, err := a.resolver()
 	if err != nil {
