@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -181,6 +182,45 @@ func TestDamagedUpload(t *testing.T) {
 	}
 	if e := failure(t, in.with(inputs{"command": "metadata", "key": "k"})); e.Kind != tasks.NotFound {
 		t.Errorf("the object: %v", e)
+	}
+	if left := leftovers(t, e, in); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// TestLostAnswer completes an upload without being told so: it is found out.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	in := bucket(t)
+	service, err := url.Parse(in["endpoint"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := 0
+	way := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(service)
+			r.Out.Host = r.In.Host // which is signed
+		},
+		ModifyResponse: func(r *http.Response) error {
+			if r.Request.Method == http.MethodPost && r.Request.URL.Query().Has("uploadId") && lost < 2 {
+				lost++
+				panic(http.ErrAbortHandler)
+			}
+			return nil
+		},
+	})
+	t.Cleanup(way.Close)
+	e := taskstest.NewExecution(t)
+	for i, more := range []inputs{{}, {"only_if_absent": true}} {
+		lost = 0
+		write(t, e, "f", random(t, 6<<20))
+		key := fmt.Sprint("k", i)
+		out := mustIn(t, e, driver(), in.with(inputs{"endpoint": way.URL, "command": "upload", "key": key, "file": "f", "part_size": 5 << 20}).with(more))
+		got := must(t, driver(), in.with(inputs{"command": "metadata", "key": key}))
+		if got["etag"] != out["etag"] || lost != 2 {
+			t.Errorf("%v: uploaded %v, there is %v; %d answers were lost", more, out["etag"], got["etag"], lost)
+		}
 	}
 	if left := leftovers(t, e, in); len(left) > 0 {
 		t.Errorf("left: %v", left)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/weir-engine/weir/tasks/s3"
 	"github.com/weir-engine/weir/tasks/taskstest"
 )
 
@@ -51,6 +52,18 @@ func TestMemory(t *testing.T) {
 		}
 		if took := memoryOf(t, e, in) - base; took > concurrency<<20 {
 			t.Errorf("%s of %d MiB took %d MiB of memory", command, size>>20, took>>20)
+		}
+	}
+}
+
+// TestPartSize keeps within 10,000 parts, up to the largest object that there can be.
+func TestPartSize(t *testing.T) {
+	t.Parallel()
+	const wanted = 16 << 20
+	for _, size := range []int64{1, wanted, 10_000 * wanted, 10_000*wanted + 1, 1 << 40, 5 << 40} {
+		part := s3.PartSizeFor(size, wanted)
+		if count := (size + part - 1) / part; count > 10_000 || part < wanted || part > wanted && count < 9_000 {
+			t.Errorf("%d bytes: %d parts of %d", size, count, part)
 		}
 	}
 }

@@ -99,11 +99,10 @@ func (u *partsUpload) do(ctx context.Context, doing, source string) (done sent, 
 		return sent{}, err
 	}
 	out, err := u.run(ctx)
-	if codeOf(err) == "NoSuchUpload" && resumed > 0 {
-		// It was completed just before the interruption, or somebody ended it.
-		if done, ok := u.completed(ctx); ok {
-			return sent{etag: done.ETag, version: done.VersionId, resumed: resumed}, nil
-		}
+	if done, ok := u.completed(ctx, err); ok {
+		return sent{etag: done.ETag, version: done.VersionId, resumed: resumed}, nil
+	}
+	if codeOf(err) == "NoSuchUpload" && resumed > 0 { // somebody has ended it meanwhile
 		u.meter.done.Store(0)
 		resumed = 0
 		if err = u.create(ctx); err == nil {
@@ -237,8 +236,19 @@ func (u *partsUpload) complete(ctx context.Context) (*s3.CompleteMultipartUpload
 	})
 }
 
-// completed tells whether the object is already what these parts make.
-func (u *partsUpload) completed(ctx context.Context) (*s3.HeadObjectOutput, bool) {
+// completed tells whether the upload was completed already, by a request whose answer
+// was lost: there is no upload any more, and the object is what its parts make.
+func (u *partsUpload) completed(ctx context.Context, err error) (*s3.HeadObjectOutput, bool) {
+	code := codeOf(err)
+	if code == "PreconditionFailed" { // perhaps by that very object
+		_, err := ask(ctx, u.session, u.at, (*s3.Client).ListParts, &s3.ListPartsInput{
+			Bucket: &u.at.bucket, Key: &u.at.key, UploadId: &u.header.ID, ExpectedBucketOwner: u.session.owner(),
+		})
+		code = codeOf(err)
+	}
+	if code != "NoSuchUpload" {
+		return nil, false
+	}
 	all := md5.New() //nolint:gosec // what ETags are made with
 	for _, p := range u.parts {
 		sum, err := hex.DecodeString(strings.Trim(p.ETag, `"`))
