@@ -271,7 +271,8 @@ func (f *fetch) fill(ctx context.Context, t *target, memory *state[fetchHeader, 
 			if err != nil {
 				return err
 			}
-			return memory.add(gotPart{N: i, Sum: sum})
+			memory.add(gotPart{N: i, Sum: sum})
+			return nil
 		})
 	}
 	return group.Wait()

@@ -75,6 +75,13 @@ func TestFullDisk(t *testing.T) {
 	e := taskstest.NewExecution(t)
 	write(t, e, "f", []byte("as it was"))
 	must(t, driver(), in.with(inputs{"command": "upload", "file": nil, "content": string(bytes.Repeat([]byte("x"), 6<<20))}))
+	up := child(t, e, in.with(inputs{"command": "upload", "key": "l", "part_size": 5 << 20}))
+	write(t, e, "f", bytes.Repeat([]byte("y"), 6<<20))
+	up.Env = append(up.Env, roomVariable+"=0")
+	if out, err := up.CombinedOutput(); err != nil {
+		t.Errorf("an upload needs room: %v\n%s", err, out)
+	}
+	write(t, e, "f", []byte("as it was"))
 	for name, more := range map[string]inputs{
 		"at once": {}, "in parts": {"part_size": 5 << 20}, "a range": {"range": "10-"}, "a folder": {"command": "sync", "direction": "down", "folder": "."},
 	} {

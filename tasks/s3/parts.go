@@ -166,7 +166,12 @@ func (u *partsUpload) create(ctx context.Context) error {
 	}
 	u.header.ID = aws.ToString(out.UploadId)
 	u.parts = make([]sentPart, u.count())
-	return u.memory.begin(u.header)
+	if err := u.memory.begin(u.header); err != nil { // an upload needs no room here
+		u.session.env.Warn("the upload begins anew if it is interrupted: " + u.session.classify(ctx, err).Message)
+		u.memory.end()
+		u.memory = nil
+	}
+	return nil
 }
 
 func (u *partsUpload) count() int32 {
@@ -203,7 +208,8 @@ func (u *partsUpload) one(ctx context.Context, n int32) error {
 	}
 	u.parts[n-1] = part // a place of its own
 	u.meter.add(u.sizeOf(n), meterStep)
-	return u.memory.add(part)
+	u.memory.add(part)
+	return nil
 }
 
 func (u *partsUpload) send(ctx context.Context, c content, n int32) (sentPart, error) {

@@ -130,19 +130,15 @@ func (s *state[H, P]) begin(header H) error {
 	return s.file.Sync()
 }
 
-// add writes that parts are done. It is safe for concurrent use.
-func (s *state[H, P]) add(parts ...P) error {
+// add writes that a part is done. What cannot be written, for want of room, is
+// transferred again by another try. It is safe for concurrent use.
+func (s *state[H, P]) add(part P) {
 	if s == nil {
-		return nil
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, part := range parts {
-		if err := s.write(part); err != nil {
-			return err
-		}
-	}
-	return nil
+	_ = s.write(part)
 }
 
 func (s *state[H, P]) write(v any) error {
