@@ -178,6 +178,7 @@ func (y *syncing) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	y.skipFolders(seen)
 	for _, name := range slices.Sorted(maps.Keys(y.files)) {
 		switch {
 		case seen[name]:
@@ -190,6 +191,24 @@ func (y *syncing) plan(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// skipFolders leaves out objects to download whose names others have as a folder,
+// which no directory can hold.
+func (y *syncing) skipFolders(names map[string]bool) {
+	folders := map[string]bool{}
+	for name := range names {
+		for dir := path.Dir(name); dir != "." && !folders[dir]; dir = path.Dir(dir) {
+			folders[dir] = true
+		}
+	}
+	y.actions = slices.DeleteFunc(y.actions, func(a action) bool {
+		skip := a.what == actDownload && folders[a.name]
+		if skip {
+			y.skip(a.name, "it is the name of a folder, too")
+		}
+		return skip
+	})
 }
 
 // isName tells whether the rest of a key can be the path of a file: one way of
