@@ -14,15 +14,17 @@ import (
 // roomTests show how executions share memory and the places of tasks.
 func roomTests() map[string]func(*world) {
 	return map[string]func(*world){
-		"sleepers leave memory":                      testSleepers,
-		"more flows than have room":                  testMoreThanRoom,
-		"children of more flows than have room":      testChildrenWithoutRoom,
-		"owners have their turn in memory":           testOwnersInMemory,
-		"owners have their turn at tasks":            testOwnersAtTasks,
-		"a limit of one type leaves room for others": testTaskLimits,
-		"a step between tries leaves room":           testBackoffRoom,
-		"many flows are taken up after a crash":      testManyAfterCrash,
-		"new flows do not go before those that wait": testNobodyBarges,
+		"steps of another tree of the same owner":       testTreesInTurn,
+		"another tree beside one with many child flows": testTreesShareMemory,
+		"sleepers leave memory":                         testSleepers,
+		"more flows than have room":                     testMoreThanRoom,
+		"children of more flows than have room":         testChildrenWithoutRoom,
+		"owners have their turn in memory":              testOwnersInMemory,
+		"owners have their turn at tasks":               testOwnersAtTasks,
+		"a limit of one type leaves room for others":    testTaskLimits,
+		"a step between tries leaves room":              testBackoffRoom,
+		"many flows are taken up after a crash":         testManyAfterCrash,
+		"new flows do not go before those that wait":    testNobodyBarges,
 	}
 }
 
@@ -218,6 +220,33 @@ func testNobodyBarges(w *world) {
 	if ended > 10 {
 		w.Errorf("%d of those that came later ended before all of the first had", ended)
 	}
+}
+
+// testTreesInTurn has one flow with many steps that wait for a place, and another one of
+// the same owner.
+func testTreesInTurn(w *world) {
+	w.setup.MaxParallel = 2
+	big := w.start(`for i = 1, 100 do task("FAKE", { delay = "1s" }, { wait = false }) end`)
+	w.pass(1500 * time.Millisecond)
+	before := time.Now()
+	w.output(w.start(`task("FAKE", { delay = "1s" }) return "done"`), `"done"`)
+	w.took(before, 1500*time.Millisecond)
+	w.output(big, `null`)
+}
+
+// testTreesShareMemory has one flow with more child flows than have room in memory, and
+// another one, which finds room and keeps it.
+func testTreesShareMemory(w *world) {
+	w.setup.MaxResident = 8
+	w.flow("child", `task("FAKE", { delay = "1s" })`)
+	big := w.start(`for i = 1, 60 do flow("child", {}, { wait = false }) end`)
+	w.pass(2500 * time.Millisecond)
+	before := time.Now()
+	w.output(w.start(`for i = 1, 5 do task("FAKE", {}) sleep(0.01) end return "done"`), `"done"`)
+	w.took(before, 50*time.Millisecond)
+	w.output(w.start(`sleep(2) return "slept"`), `"slept"`)
+	w.took(before, 2*time.Second)
+	w.output(big, `null`)
 }
 
 // limitTests show that what a flow may do has limits that it is told of, and that

@@ -3,6 +3,7 @@ package local
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/weir-engine/weir/engine"
@@ -95,6 +96,10 @@ func (c *call) flowID() engine.ID {
 	return journal.TryID(c.id, c.try)
 }
 
+// maxBirths is how many child flows of a flow are written in one piece: others that
+// write do not wait for all of its thousands.
+const maxBirths = 100
+
 func (f *flow) startChild(c *call) {
 	file, text, err := f.runner.source(f.runner.life, f.tree.owner, c.From, c.Name)
 	var program *flows.Program
@@ -107,6 +112,12 @@ func (f *flow) startChild(c *call) {
 	if err == nil {
 		program, err = f.runner.compile(file, text)
 	}
+	birth := func() {}
+	select {
+	case f.births <- struct{}{}:
+		birth = sync.OnceFunc(func() { <-f.births })
+	case <-f.life.Done():
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -116,6 +127,7 @@ func (f *flow) startChild(c *call) {
 		err = cancelledError()
 	}
 	if err != nil {
+		birth()
 		f.record(c, f.endOf(c, asError(err)))
 		return
 	}
@@ -124,7 +136,8 @@ func (f *flow) startChild(c *call) {
 	f.changes.created = append(f.changes.created, created)
 	admitted := false
 	f.changes.first = append(f.changes.first, func() { // who finds it on disk before cannot have ended it yet
-		admitted = f.runner.admit(created.ID, false)
+		birth()
+		admitted = !f.runner.full(f.row.Root) && f.runner.admit(created.ID, f.row.Root, false)
 	})
 	f.changes.after = append(f.changes.after, func() {
 		if admitted {

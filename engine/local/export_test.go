@@ -4,5 +4,5 @@ package local
 func (r *Runner) Resident() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.resident) + len(r.loading)
+	return len(r.resident) + len(r.loading.roots)
 }

@@ -44,6 +44,7 @@ type flow struct {
 	calls    map[journal.Address]*call
 	order    []*call // outstanding ones, in the order in which they were made
 	steps    map[engine.ID]*call
+	births   chan struct{}            // one for each child flow that is being written
 	given    map[journal.Address]bool // calls that were given up, whose answers come too late
 	busy     int                      // what goes on beside the script, such as steps
 	doubts   []*call

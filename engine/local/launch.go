@@ -210,7 +210,7 @@ func (f *flow) perform(ctx context.Context, c *call) (e engine.Execution, stoppe
 	if err != nil {
 		return f.endOf(c, cancelledError()), f.runner.stopped()
 	}
-	place := &place{slots: f.runner.slots, owner: f.tree.owner}
+	place := &place{slots: f.runner.slots, who: waiter{f.tree.owner, f.row.Root}}
 	if err := place.take(ctx); err != nil {
 		return f.endOf(c, cancelledError()), f.runner.stopped()
 	}

@@ -19,7 +19,7 @@ const dueBatch = 100
 type lookout struct {
 	owner string // whose execution was taken up last
 	// inHand is how many executions are due of those that are in memory already and
-	// have written nothing since.
+	// have written nothing since, or whose trees have their share of it.
 	inHand int
 }
 
@@ -31,10 +31,8 @@ func (r *Runner) look(ctx context.Context, seen *lookout, ids chan<- engine.ID) 
 	}
 	room := r.room()
 	if room <= 0 {
-		r.want()
-		for _, f := range r.flows() {
-			f.look() // one that only waits leaves
-		}
+		r.setBacklog(true, true)
+		r.makeRoom()
 		return time.Time{}, failed // and pokes
 	}
 	most := min(room, dueBatch) + seen.inHand
@@ -42,14 +40,19 @@ func (r *Runner) look(ctx context.Context, seen *lookout, ids chan<- engine.ID) 
 	if err != nil {
 		return time.Time{}, errors.Join(failed, err)
 	}
-	inHand, news, refused := 0, false, false
+	inHand, news, refused, held := 0, false, false, false
 	for _, row := range inTurn(rows, seen.owner) {
 		if r.has(row.ID) {
 			inHand++
 			continue
 		}
+		if r.full(row.Root) {
+			inHand++ // what is due after it is looked for
+			held = true
+			continue
+		}
 		news = true
-		if !r.admit(row.ID, true) {
+		if !r.admit(row.ID, row.Root, true) {
 			refused = true // there is no room
 			continue
 		}
@@ -61,8 +64,11 @@ func (r *Runner) look(ctx context.Context, seen *lookout, ids chan<- engine.ID) 
 			return time.Time{}, nil
 		}
 	}
-	more := refused || len(rows) >= most // there may be
-	r.setBacklog(more)
+	more := refused || held || len(rows) >= most // there may be
+	r.setBacklog(more && !held, more)
+	if held {
+		r.makeRoom()
+	}
 	if more && (news || inHand > seen.inHand) && r.room() > 0 {
 		r.poke()
 	}
@@ -95,41 +101,84 @@ func inTurn(rows []journal.Row, owner string) []journal.Row {
 	return ordered
 }
 
-// want has whoever leaves memory poke the engine.
-func (r *Runner) want() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.wanted, r.backlog = true, true
+// makeRoom has flows that only wait leave memory, where that is full.
+func (r *Runner) makeRoom() {
+	for _, f := range r.flows() {
+		f.look()
+	}
 }
 
 // setBacklog keeps new executions from going before those that are due, or no longer,
-// and has whoever leaves memory poke the engine if there are any.
-func (r *Runner) setBacklog(is bool) {
+// and has whoever leaves memory poke the engine if there is more to be taken up.
+func (r *Runner) setBacklog(is, more bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.backlog = is
-	r.wanted = r.wanted || is
+	r.wanted = r.wanted || more
+}
+
+// full tells whether a tree has its share of the places in memory: a quarter is left
+// to others.
+func (r *Runner) full(root engine.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.hasShare(root)
+}
+
+// hasShare is full, called with the lock held.
+func (r *Runner) hasShare(root engine.ID) bool {
+	t := r.trees[root]
+	places := r.loading.of[root]
+	if t != nil {
+		places += t.users
+	}
+	return r.config.Store != nil && places >= r.config.MaxResident-r.config.MaxResident/4
+}
+
+// loading are executions that have a place in memory and are not there yet.
+type loading struct {
+	roots map[engine.ID]engine.ID // of their trees
+	of    map[engine.ID]int       // how many there are of a tree
+}
+
+func newLoading() loading {
+	return loading{map[engine.ID]engine.ID{}, map[engine.ID]int{}}
+}
+
+func (l *loading) has(id engine.ID) bool { return l.roots[id] != "" }
+
+func (l *loading) add(id, root engine.ID) {
+	l.roots[id] = root
+	l.of[root]++
+}
+
+func (l *loading) remove(id engine.ID) {
+	root := l.roots[id]
+	delete(l.roots, id)
+	if l.of[root]--; l.of[root] <= 0 {
+		delete(l.of, root)
+	}
 }
 
 func (r *Runner) room() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.config.MaxResident - len(r.resident) - len(r.loading)
+	return r.config.MaxResident - len(r.resident) - len(r.loading.roots)
 }
 
 // admit takes a place in memory for an execution, if the engine serves and there is
 // one. One that has its turn need not wait for those that are due.
-func (r *Runner) admit(id engine.ID, hasTurn bool) bool {
+func (r *Runner) admit(id, root engine.ID, hasTurn bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.resident[id] != nil || r.loading[id] || r.draining.Load():
+	case r.resident[id] != nil || r.loading.has(id) || r.draining.Load():
 		return false
 	case r.config.Store == nil:
-	case !r.serving || r.backlog && !hasTurn || len(r.resident)+len(r.loading) >= r.config.MaxResident:
+	case !r.serving || r.backlog && !hasTurn || len(r.resident)+len(r.loading.roots) >= r.config.MaxResident:
 		return false
 	}
-	r.loading[id] = true
+	r.loading.add(id, root)
 	return true
 }
 
@@ -138,7 +187,7 @@ func (r *Runner) unload(id engine.ID) []journal.Order {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	orders := r.told[id]
-	delete(r.loading, id)
+	r.loading.remove(id)
 	delete(r.told, id)
 	if r.wanted {
 		r.wanted = false
@@ -167,17 +216,17 @@ func (r *Runner) load(ctx context.Context, id engine.ID) {
 func (r *Runner) has(id engine.ID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.resident[id] != nil || r.loading[id]
+	return r.resident[id] != nil || r.loading.has(id)
 }
 
 // reserve takes a place in memory for an execution, also if there is none left.
-func (r *Runner) reserve(id engine.ID) bool {
+func (r *Runner) reserve(id, root engine.ID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.resident[id] != nil || r.loading[id] || r.draining.Load() {
+	if r.resident[id] != nil || r.loading.has(id) || r.draining.Load() {
 		return false
 	}
-	r.loading[id] = true
+	r.loading.add(id, root)
 	return true
 }
 

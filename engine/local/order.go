@@ -43,8 +43,8 @@ func (r *Runner) summon(id engine.ID) {
 	switch f := r.resident[id]; {
 	case f != nil:
 		go f.takeAll()
-	case len(r.told[id]) > 0 && !r.loading[id] && !r.draining.Load():
-		r.loading[id] = true
+	case len(r.told[id]) > 0 && !r.loading.has(id) && !r.draining.Load():
+		r.loading.add(id, id) // its tree is not known here
 		r.work.Go(func() { r.load(r.life, id) })
 	}
 }

@@ -19,7 +19,7 @@ func (f *flow) rest() {
 		return
 	}
 	state, soon := f.restingState()
-	if f.isBusy() || soon && !f.runner.crowded() {
+	if f.isBusy() || soon && !f.runner.crowded(f.row.Root) {
 		f.stay()
 		return
 	}
@@ -96,7 +96,7 @@ func (f *flow) retire() {
 	defer f.mu.Unlock()
 	state, soon := f.restingState()
 	if f.running || f.dropped || !f.leaving || f.isBusy() || f.changes.writing || !f.changes.empty() || f.hasNews() ||
-		(soon && !f.runner.crowded()) || state != f.row.State {
+		(soon && !f.runner.crowded(f.row.Root)) || state != f.row.State {
 		f.leaving = false
 		f.advance()
 		return
@@ -142,7 +142,7 @@ func (f *flow) unread(err error) {
 	}
 	f.runner.log("cannot read the store; trying again", f.row.ID, err)
 	f.leave()
-	if f.runner.reserve(f.row.ID) {
+	if f.runner.reserve(f.row.ID, f.row.Root) {
 		f.runner.loadLater(f.row.ID)
 	}
 }

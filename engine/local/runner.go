@@ -119,7 +119,7 @@ type Runner struct {
 
 	mu       sync.Mutex
 	resident map[engine.ID]*flow
-	loading  map[engine.ID]bool
+	loading  loading
 	trees    map[engine.ID]*tree
 	waiters  map[engine.ID][]chan engine.Execution
 	told     map[engine.ID][]journal.Order // for executions that are being loaded
@@ -154,7 +154,7 @@ func New(config Config) (*Runner, error) {
 	}
 	r := &Runner{
 		config: config, now: config.Now, slots: newSlots(config.MaxParallel), types: map[string]*slots{},
-		resident: map[engine.ID]*flow{}, loading: map[engine.ID]bool{}, trees: map[engine.ID]*tree{},
+		resident: map[engine.ID]*flow{}, loading: newLoading(), trees: map[engine.ID]*tree{},
 		waiters: map[engine.ID][]chan engine.Execution{}, told: map[engine.ID][]journal.Order{}, news: map[engine.ID]int{},
 		poked: make(chan struct{}, 1),
 	}
@@ -233,14 +233,14 @@ func (r *Runner) begin(h journal.History, t *tree, program *flows.Program) {
 	f := &flow{
 		runner: r, row: h.Row, cursor: cursor, begun: cursor.Begun,
 		numbers: map[string]int{}, calls: map[journal.Address]*call{}, steps: map[engine.ID]*call{}, given: map[journal.Address]bool{},
-		said: h.Ordinal,
+		said: h.Ordinal, births: make(chan struct{}, maxBirths),
 	}
 	f.changes.next, f.changes.lines = cursor.Next(), h.Lines
 	f.life, f.stop = context.WithCancel(context.Background())
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r.mu.Lock()
-	delete(r.loading, h.ID)
+	r.loading.remove(h.ID)
 	if r.resident[h.ID] != nil || r.draining.Load() {
 		r.mu.Unlock()
 		return
@@ -368,11 +368,11 @@ func (r *Runner) poke() {
 	}
 }
 
-// crowded tells that others need the room of flows that only wait.
-func (r *Runner) crowded() bool {
+// crowded tells that others need the room of the flows of a tree that only wait.
+func (r *Runner) crowded(root engine.ID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.config.Store != nil && len(r.resident) >= r.config.MaxResident
+	return r.config.Store != nil && len(r.resident) >= r.config.MaxResident || r.hasShare(root)
 }
 
 // stopped tells whether the engine is being stopped.

@@ -35,7 +35,7 @@ func (r *Runner) Start(ctx context.Context, request engine.Request) (engine.ID, 
 		begun.Files = filepath.Join(r.config.FilesDir, string(change.ID))
 	}
 	written := make(chan error, 1)
-	admitted := r.admit(change.ID, false)
+	admitted := r.admit(change.ID, change.ID, false)
 	if admitted { // it is never due while it is in memory
 		change.Create.State = journal.State{Status: engine.Running}
 	}

@@ -2,22 +2,37 @@ package local
 
 import (
 	"context"
+	"slices"
 	"sync"
+
+	"github.com/weir-engine/weir/engine"
 )
 
-// slots are a bounded number of places that owners take in turn: whoever has many
-// waiting does not keep others from theirs.
+// slots are a bounded number of places that owners take in turn, and of each owner the
+// trees of executions: whoever has many waiting does not keep others from theirs.
 type slots struct {
 	mu     sync.Mutex
 	free   int
 	owners []string // with somebody waiting, the next one first
-	queues map[string][]chan struct{}
+	trees  map[string]*turns
 }
 
-func newSlots(n int) *slots { return &slots{free: n, queues: map[string][]chan struct{}{}} }
+// turns are queues that are served by turns.
+type turns struct {
+	names  []engine.ID // of those with somebody waiting, the next one first
+	queues map[engine.ID][]chan struct{}
+}
+
+// waiter is who waits for a place.
+type waiter struct {
+	owner string
+	tree  engine.ID
+}
+
+func newSlots(n int) *slots { return &slots{free: n, trees: map[string]*turns{}} }
 
 // acquire waits for a place; release gives it back.
-func (s *slots) acquire(ctx context.Context, owner string) (release func(), err error) {
+func (s *slots) acquire(ctx context.Context, who waiter) (release func(), err error) {
 	s.mu.Lock()
 	if err := ctx.Err(); err != nil {
 		s.mu.Unlock()
@@ -29,10 +44,11 @@ func (s *slots) acquire(ctx context.Context, owner string) (release func(), err 
 		return s.release, nil
 	}
 	turn := make(chan struct{})
-	if len(s.queues[owner]) == 0 {
-		s.owners = append(s.owners, owner)
+	if s.trees[who.owner] == nil {
+		s.trees[who.owner] = &turns{queues: map[engine.ID][]chan struct{}{}}
+		s.owners = append(s.owners, who.owner)
 	}
-	s.queues[owner] = append(s.queues[owner], turn)
+	s.trees[who.owner].add(who.tree, turn)
 	s.mu.Unlock()
 	select {
 	case <-turn:
@@ -41,7 +57,7 @@ func (s *slots) acquire(ctx context.Context, owner string) (release func(), err 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.remove(owner, turn) { // it was given meanwhile
+	if !s.remove(who, turn) { // it was given meanwhile
 		s.pass()
 	}
 	return nil, ctx.Err()
@@ -61,27 +77,75 @@ func (s *slots) pass() {
 	}
 	owner := s.owners[0]
 	s.owners = s.owners[1:]
-	queue := s.queues[owner]
-	close(queue[0])
-	if len(queue) == 1 {
-		delete(s.queues, owner)
+	trees := s.trees[owner]
+	close(trees.next())
+	if len(trees.names) == 0 {
+		delete(s.trees, owner)
 		return
 	}
-	s.queues[owner] = queue[1:]
 	s.owners = append(s.owners, owner)
+}
+
+// remove takes a waiting one off its queue, and tells whether it was there.
+func (s *slots) remove(who waiter, turn chan struct{}) bool {
+	trees := s.trees[who.owner]
+	if trees == nil || !trees.remove(who.tree, turn) {
+		return false
+	}
+	if len(trees.names) == 0 {
+		delete(s.trees, who.owner)
+		s.owners = slices.DeleteFunc(s.owners, func(o string) bool { return o == who.owner })
+	}
+	return true
+}
+
+func (t *turns) add(name engine.ID, turn chan struct{}) {
+	if len(t.queues[name]) == 0 {
+		t.names = append(t.names, name)
+	}
+	t.queues[name] = append(t.queues[name], turn)
+}
+
+// next takes the one off whose turn it is. There must be one.
+func (t *turns) next() chan struct{} {
+	name := t.names[0]
+	t.names = t.names[1:]
+	queue := t.queues[name]
+	if len(queue) == 1 {
+		delete(t.queues, name)
+	} else {
+		t.queues[name] = queue[1:]
+		t.names = append(t.names, name)
+	}
+	return queue[0]
+}
+
+func (t *turns) remove(name engine.ID, turn chan struct{}) bool {
+	queue := t.queues[name]
+	i := slices.Index(queue, turn)
+	if i < 0 {
+		return false
+	}
+	if len(queue) > 1 {
+		t.queues[name] = slices.Delete(queue, i, i+1)
+		return true
+	}
+	delete(t.queues, name)
+	t.names = slices.DeleteFunc(t.names, func(n engine.ID) bool { return n == name })
+	return true
 }
 
 // place is one that a step has, unless it has left it to others.
 type place struct {
 	slots   *slots
-	owner   string
+	who     waiter
 	release func() // nil while it has none
 }
 
 // take waits for a place if there is none.
 func (p *place) take(ctx context.Context) (err error) {
 	if p.release == nil {
-		p.release, err = p.slots.acquire(ctx, p.owner)
+		p.release, err = p.slots.acquire(ctx, p.who)
 	}
 	return err
 }
@@ -105,28 +169,5 @@ func (s *slots) acquireFrom(ctx context.Context, p *place) (release func(), err 
 	}
 	s.mu.Unlock()
 	p.leave()
-	return s.acquire(ctx, p.owner)
-}
-
-// remove takes a waiting one off its queue.
-func (s *slots) remove(owner string, turn chan struct{}) bool {
-	queue := s.queues[owner]
-	for i, waiting := range queue {
-		if waiting != turn {
-			continue
-		}
-		if len(queue) > 1 {
-			s.queues[owner] = append(queue[:i:i], queue[i+1:]...)
-			return true
-		}
-		delete(s.queues, owner)
-		for j, o := range s.owners {
-			if o == owner {
-				s.owners = append(s.owners[:j:j], s.owners[j+1:]...)
-				break
-			}
-		}
-		return true
-	}
-	return false
+	return s.acquire(ctx, p.who)
 }
