@@ -148,7 +148,7 @@ func (b *batch) send(ctx context.Context, rows [][]any) error {
 	}
 	var failed []rowError
 	stmt := goora.NewStmt(b.st.text, b.conn.ora)
-	err = b.conn.guard(ctx, breakGrace, func() error {
+	err = b.conn.breakable(ctx, func(ctx context.Context) error {
 		result, err := stmt.ExecContext(ctx, args)
 		if err != nil {
 			failed = rowErrors(b.conn.ora, b.count)

@@ -51,7 +51,7 @@ type conn struct {
 
 // dial connects and logs in. ctx limits it; it is not kept.
 func dial(ctx context.Context, config *configurations.ConnectionConfig, settings *tls.Config) (*conn, error) {
-	w := &wire{secure: config.SSL, most: answerLimit}
+	w := &wire{secure: config.SSL, most: answerLimit, entered: make(chan struct{}, 1)}
 	c := &conn{wire: w}
 	own := *config
 	own.Dialer = dialFunc(func(_ context.Context, network, address string) (net.Conn, error) {
@@ -125,6 +125,27 @@ func (c *conn) guard(ctx context.Context, grace time.Duration, calls func() erro
 		}
 	}()
 	return calls()
+}
+
+// breakable runs a call that the server is asked to break off when ctx ends; it has
+// breakGrace for that. It is asked while the library waits for the answer: what it would
+// say in the middle of a request, nobody knows.
+func (c *conn) breakable(ctx context.Context, call func(context.Context) error) error {
+	inner, breakOff := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		c.wire.awaitRead(inner.Done())
+		c.wire.breaking.Store(true)
+		breakOff()
+	})
+	defer func() {
+		breakOff()
+		if !stop() {
+			<-ended
+		}
+	}()
+	return c.guard(ctx, breakGrace, func() error { return call(inner) })
 }
 
 // negotiationError is how go-ora tells of a server that ends the negotiation of
@@ -241,6 +262,39 @@ type wire struct {
 	sent     atomic.Int64 // bytes of the calls that run
 	received atomic.Int64 // bytes of the answer that comes
 	flooded  atomic.Bool
+
+	reading  atomic.Bool
+	entered  chan struct{} // has one when a reading begins
+	breaking atomic.Bool   // a break is sent during this reading
+}
+
+// awaitRead waits until somebody waits for bytes of the server, or for done.
+func (w *wire) awaitRead(done <-chan struct{}) {
+	for !w.reading.Load() {
+		select {
+		case <-w.entered:
+		case <-done:
+			return
+		}
+	}
+}
+
+// read is the socket's, and tells that it waits.
+func (w *wire) read(socket net.Conn, b []byte) (int, error) {
+	w.reading.Store(true)
+	defer w.reading.Store(false)
+	select {
+	case w.entered <- struct{}{}:
+	default:
+	}
+	n, err := socket.Read(b)
+	if w.breaking.CompareAndSwap(true, false) {
+		// The library notes that it has sent the break in a field that it looks at, in
+		// the goroutine that reads, without a lock. Give it the time to do so.
+		const enough = 5 * time.Millisecond
+		<-time.After(enough)
+	}
+	return n, err
 }
 
 // use makes a socket the wire's. A listener may send the client elsewhere, so
@@ -289,7 +343,7 @@ type counted struct {
 }
 
 func (c *counted) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+	n, err := c.wire.read(c.Conn, b)
 	if wrong := c.frames.follow(b[:n]); wrong != nil {
 		c.wire.cut()
 		return 0, wrong

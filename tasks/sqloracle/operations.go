@@ -161,7 +161,7 @@ func (s *session) fault(ctx context.Context, st statement, err error) error {
 
 // exec executes a statement that is no query.
 func (c *conn) exec(ctx context.Context, stmt *goora.Stmt, args []driver.NamedValue) (affected int64, err error) {
-	err = c.guard(ctx, breakGrace, func() error {
+	err = c.breakable(ctx, func(ctx context.Context) error {
 		result, err := stmt.ExecContext(ctx, args)
 		if err != nil {
 			return err
@@ -197,7 +197,7 @@ func (s *session) change(ctx context.Context, st statement, b binding) (int64, e
 func (s *session) query(ctx context.Context, st statement, b binding, use func(*goora.DataSet) error) error {
 	stmt := goora.NewStmt(st.text, s.conn.ora)
 	var rows *goora.DataSet
-	err := s.conn.guard(ctx, breakGrace, func() error {
+	err := s.conn.breakable(ctx, func(ctx context.Context) error {
 		r, err := stmt.QueryContext(ctx, b.args)
 		if err != nil {
 			return err
