@@ -222,6 +222,11 @@ func (a *app) testRemote(ctx context.Context, client *api.Client, name string, s
 	if err != nil {
 		return err
 	}
+	return a.printTested(tested)
+}
+
+// printTested reports a test that a server made.
+func (a *app) printTested(tested api.Tested) error {
 	report := newStages(a)
 	for _, s := range tested.Stages {
 		var failed error

@@ -35,6 +35,7 @@ const (
 type serving struct {
 	config    local.Config
 	listening listening
+	onlyCheck bool
 	limits    []string
 	retention time.Duration
 }
@@ -48,12 +49,18 @@ func newServe(a *app) *cobra.Command {
 SIGTERM. Tasks that run then may come to their end for the time of --grace; a second signal ends the
 engine at once. However it ends, executions go on where they were when it is started again.
 
+It serves an API, which is described at /openapi.json. The first start on a store makes the user admin, and a
+file with a token for it beside the store. With WEIR_ADDR and WEIR_TOKEN set, other commands work with it.
+
 One engine works on a store at a time. Its log is on stderr; with -o json, as JSON.`,
 		Example: "  weir serve --connections ./connections --flows ./flows",
 		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := s.check(a); err != nil {
 				return err
+			}
+			if s.onlyCheck {
+				return a.checkServe(cmd.Context(), &s)
 			}
 			return a.serve(cmd.Context(), s)
 		},
@@ -65,6 +72,7 @@ One engine works on a store at a time. Its log is on stderr; with -o json, as JS
 	flags.StringArrayVar(&s.limits, "task-limit", nil, "how many tasks of one type run at the same time, TYPE=N; repeatable")
 	flags.DurationVar(&s.config.Grace, "grace", 30*time.Second, "how long running tasks may take when the engine is to end")
 	s.listening.flags(cmd)
+	flags.BoolVar(&s.onlyCheck, "check", false, "only tell what would keep the engine from its work, and change nothing")
 	flags.DurationVar(&s.retention, "retention", retention, "how long executions are kept after their end; 0 for ever")
 	return cmd
 }

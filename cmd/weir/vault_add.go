@@ -14,6 +14,7 @@ import (
 	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/connections/secret"
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/engine/dispatch"
 	"github.com/weir-engine/weir/vaultint"
 )
@@ -245,6 +246,17 @@ func (a *app) addVault(ctx context.Context, name string, added vaultConfig, repl
 	}
 	source, err := decodeSecretSource(node, "store")
 	if err != nil {
+		return err
+	}
+	if done, err := a.onServer(func(c *api.Client) error {
+		if err := source.ofMachine(); err != nil {
+			return err
+		}
+		if err := added.complete(ctx, source.vault); err != nil {
+			return err
+		}
+		return a.addVaultRemote(ctx, c, name, added, replace)
+	}); done {
 		return err
 	}
 	store, err := a.store(ctx)

@@ -1,6 +1,12 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/weir-engine/weir/engine/api"
+)
+
+const noVault = `note: no Vault is configured; add one with "weir vault add", set VAULT_ADDR, or try with a file: --secrets FILE`
 
 func newVaultList(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -8,6 +14,9 @@ func newVaultList(a *app) *cobra.Command {
 		Short: "List the configured Vaults",
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if done, err := a.onServer(func(c *api.Client) error { return a.listVaultsRemote(cmd.Context(), c) }); done {
+				return err
+			}
 			sources, err := a.secretSources(cmd.Context(), a.owner)
 			if err != nil {
 				return err
@@ -19,7 +28,7 @@ func newVaultList(a *app) *cobra.Command {
 				data = append(data, tree)
 			}
 			if len(sources) == 0 {
-				a.say("note: no Vault is configured; add one with \"weir vault add\", set VAULT_ADDR, or try with a file: --secrets FILE")
+				a.say(noVault)
 			}
 			return a.print(data, func(t *table) {
 				t.row("NAME", "ADDRESS", "AUTH", "FROM")

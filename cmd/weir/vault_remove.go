@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newVaultRemove(a *app) *cobra.Command {
@@ -17,6 +18,9 @@ func newVaultRemove(a *app) *cobra.Command {
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeVaults,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if done, err := a.onServer(func(c *api.Client) error { return a.removeVaultRemote(cmd.Context(), c, args[0], yes) }); done {
+				return err
+			}
 			name := args[0]
 			store, err := a.existingStore(cmd.Context())
 			if err != nil {

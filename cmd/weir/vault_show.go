@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newVaultShow(a *app) *cobra.Command {
@@ -13,6 +15,9 @@ func newVaultShow(a *app) *cobra.Command {
 		Args:              atMost(1),
 		ValidArgsFunction: a.completeVaults,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if done, err := a.onServer(func(c *api.Client) error { return a.showVaultRemote(cmd.Context(), c, firstArgument(args)) }); done {
+				return err
+			}
 			source, err := a.secretSource(cmd.Context(), firstArgument(args))
 			if err != nil {
 				return err

@@ -15,6 +15,7 @@ import (
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/secret"
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/vaultint"
 )
 
@@ -29,6 +30,9 @@ never a value.`,
 		Args:              atMost(1),
 		ValidArgsFunction: a.completeVaults,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if done, err := a.onServer(func(c *api.Client) error { return a.testVaultRemote(cmd.Context(), c, firstArgument(args), path) }); done {
+				return err
+			}
 			source, err := a.secretSource(cmd.Context(), firstArgument(args))
 			if err != nil {
 				return err

@@ -183,3 +183,33 @@ func (c *Client) ExplainConnection(ctx context.Context, name string, overrides O
 func (c *Client) TestConnection(ctx context.Context, name string, overrides Overrides) (Tested, error) {
 	return send[Tested](ctx, c, http.MethodPost, connectionPath(name, "/test"), overrides)
 }
+
+func vaultPath(name, more string) string { return "/v1/vaults/" + url.PathEscape(name) + more }
+
+// ListVaults gives all Vault configurations, secrets masked.
+func (c *Client) ListVaults(ctx context.Context) (Vaults, error) {
+	return get[Vaults](ctx, c, "/v1/vaults", nil)
+}
+
+// Vault gives a Vault configuration, secrets masked.
+func (c *Client) Vault(ctx context.Context, name string) (map[string]any, error) {
+	return get[map[string]any](ctx, c, vaultPath(name, ""), nil)
+}
+
+// PutVault stores a Vault configuration.
+func (c *Client) PutVault(ctx context.Context, name string, config VaultConfiguration) (Done, error) {
+	return send[Done](ctx, c, http.MethodPut, vaultPath(name, ""), config)
+}
+
+// RemoveVault removes a stored Vault configuration.
+func (c *Client) RemoveVault(ctx context.Context, name string) (Done, error) {
+	return send[Done](ctx, c, http.MethodDelete, vaultPath(name, ""), nil)
+}
+
+// TestVault tries a Vault stage by stage.
+func (c *Client) TestVault(ctx context.Context, name string, trial VaultTrial) (Tested, error) {
+	return send[Tested](ctx, c, http.MethodPost, vaultPath(name, "/test"), trial)
+}
+
+// Me tells who the holder of the token is.
+func (c *Client) Me(ctx context.Context) (Me, error) { return get[Me](ctx, c, "/v1/me", nil) }
