@@ -16,6 +16,7 @@ import (
 	"github.com/weir-engine/weir/tasks"
 	"github.com/weir-engine/weir/tasks/s3"
 	"github.com/weir-engine/weir/tasks/taskstest"
+	"github.com/weir-engine/weir/testdata/servers"
 )
 
 // machine is one as the AWS command line sees it: nothing but what a test gives it.
@@ -88,6 +89,7 @@ func answers(t *testing.T, texts map[string]string) string {
 
 // TestMachine finds credentials in each place where the AWS command line does.
 func TestMachine(t *testing.T) {
+	secure := servers.NewS3(t, servers.S3Config{TLS: true}) // while this is still the machine that builds it
 	until := time.Now().Add(time.Hour).UTC()
 	for name, prepare := range map[string]func(t *testing.T, m *machine) inputs{
 		"a profile of the environment": func(t *testing.T, m *machine) inputs {
@@ -127,6 +129,14 @@ func TestMachine(t *testing.T) {
 			t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/open")
 			t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", m.write("token", "a.b.c-token\n"))
 			return nil
+		},
+		"the environment, with authorities": func(t *testing.T, m *machine) inputs {
+			t.Setenv("AWS_ACCESS_KEY_ID", m.key)
+			t.Setenv("AWS_SECRET_ACCESS_KEY", m.token)
+			t.Setenv("AWS_ENDPOINT_URL", secure.Endpoint)
+			t.Setenv("AWS_ENDPOINT_URL_S3", "")
+			t.Setenv("AWS_CA_BUNDLE", m.write("authorities.pem", secure.CACert))
+			return inputs{"command": "list_buckets"}
 		},
 		"a container": func(t *testing.T, m *machine) inputs {
 			t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", answers(t, map[string]string{"/role": fmt.Sprintf(
