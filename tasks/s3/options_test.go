@@ -284,3 +284,44 @@ func TestAbortUploads(t *testing.T) {
 		t.Errorf("resumed after %v", out["resumed"])
 	}
 }
+
+// TestUploadPages finds more unfinished uploads than one answer has, and ends those
+// that are old enough.
+func TestUploadPages(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var ended []string
+	m := newMemory(t, func(w http.ResponseWriter, r *http.Request) bool {
+		q := r.URL.Query()
+		if r.Method == http.MethodDelete {
+			mu.Lock()
+			defer mu.Unlock()
+			if name := r.URL.Path + " " + q.Get("uploadId"); !slices.Contains(ended, name) {
+				ended = append(ended, name)
+				w.WriteHeader(http.StatusNoContent)
+			} else {
+				fail(w, http.StatusNotFound, "NoSuchUpload")
+			}
+			return true
+		}
+		next, upload := "<IsTruncated>true</IsTruncated><NextKeyMarker>a%20b</NextKeyMarker><NextUploadIdMarker>1</NextUploadIdMarker>",
+			"<Key>a%20b</Key><UploadId>1</UploadId><Initiated>2026-01-02T03:04:05.000Z</Initiated>"
+		if q.Get("key-marker") == "a b" && q.Get("upload-id-marker") == "1" {
+			next, upload = "", "<Key>c</Key><UploadId>2</UploadId><Initiated>2026-01-02T03:04:05.000Z</Initiated>"
+		}
+		_, _ = fmt.Fprintf(w, "<ListMultipartUploadsResult><EncodingType>url</EncodingType>%s<Upload>%s</Upload>"+
+			"<Upload><Key>new</Key><UploadId>3</UploadId><Initiated>2999-01-02T03:04:05.000Z</Initiated></Upload></ListMultipartUploadsResult>", next, upload)
+		return true
+	})
+	in := m.at().with(inputs{"command": "abort_uploads"})
+	dry := must(t, driver(), in.with(inputs{"dry_run": true, "limit": 1}))
+	want := map[string]any{"count": int64(2), "dry_run": true, "uploads": []any{map[string]any{"key": "a b", "upload_id": "1", "begun": "2026-01-02T03:04:05Z"}}}
+	if diff := cmp.Diff(want, dry); diff != "" || len(ended) > 0 {
+		t.Errorf("ended %v;\n%s", ended, diff)
+	}
+	out := must(t, driver(), in)
+	slices.Sort(ended)
+	if diff := cmp.Diff([]string{"/memory/a b 1", "/memory/c 2"}, ended); diff != "" || out["count"] != int64(2) {
+		t.Errorf("got %v;\n%s", out, diff)
+	}
+}
