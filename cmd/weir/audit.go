@@ -13,11 +13,12 @@ import (
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/engine"
-	"github.com/weir-engine/weir/engine/store"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newAudit(a *app) *cobra.Command {
-	var since, until, user string
+	var filter api.AuditFilter
+	var since, until string
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "audit",
@@ -28,7 +29,6 @@ no value. They are kept for 400 days, at most five million of them.`,
 		Example: "  weir audit --since 24h\n  weir audit --user ann --since 2026-11-01 -o json",
 		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			filter := store.AuditFilter{All: true, Limit: limit}
 			var err error
 			if filter.Since, err = point("--since", since, time.Now()); err != nil {
 				return err
@@ -39,13 +39,13 @@ no value. They are kept for 400 days, at most five million of them.`,
 			if limit < 1 {
 				return &usageError{errors.New("--limit is a number from 1")}
 			}
-			return a.audit(cmd.Context(), filter, user)
+			return a.audit(cmd.Context(), filter, limit)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&since, "since", "", "only events from then on: a time such as 24h ago, or 2026-11-21 or 2026-11-21T10:00:00Z")
 	flags.StringVar(&until, "until", "", "only events before then")
-	flags.StringVar(&user, "user", "", "only what this user did, and what others did with their connections")
+	flags.StringVar(&filter.User, "user", "", "only what this user did, and what others did with their connections")
 	flags.IntVar(&limit, "limit", 1000, "how many at most, the newest")
 	_ = cmd.RegisterFlagCompletionFunc("user", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return a.userNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
@@ -53,57 +53,50 @@ no value. They are kept for 400 days, at most five million of them.`,
 	return cmd
 }
 
-func (a *app) audit(ctx context.Context, filter store.AuditFilter, user string) error {
-	opened, err := a.userStore(ctx)
+func (a *app) audit(ctx context.Context, filter api.AuditFilter, limit int) error {
+	services, err := a.people(ctx, false)
 	if err != nil {
 		return err
 	}
-	if user != "" {
-		if filter.Owner, err = ownerOf(ctx, opened, user); err != nil {
+	if filter.All, err = a.seesAll(ctx); err != nil {
+		return err
+	}
+	var events []api.AuditEvent
+	for more := true; more && len(events) <= limit; {
+		filter.Limit = min(limit+1-len(events), auditPage)
+		page, err := services.Audit.ListAudit(ctx, filter)
+		if err != nil {
 			return err
 		}
-		filter.All = false
+		events, filter.After, more = append(events, page.Events...), page.Next, page.Next != 0
 	}
-	filter.Limit++
-	events, listErr := opened.Audit().List(ctx, filter)
-	more := len(events) == filter.Limit
-	if more {
-		events = events[:len(events)-1]
-	}
+	more := len(events) > limit
+	events = events[:min(limit, len(events))]
 	slices.Reverse(events)
-	names, err := a.ownerNames(ctx)
-	if err != nil {
-		return err
-	}
-	data := []any{}
-	for _, e := range events {
-		data = append(data, auditTree(e, names))
-	}
-	err = a.print(data, func(t *table) {
+	err = a.print(plainList(events), func(t *table) {
 		t.row("TIME", "USER", "WHAT", "EXECUTION", "CONNECTION", "SECRET", "SUBJECT")
 		for _, e := range events {
-			t.row(dateTime(e.Time), names[e.Owner], string(e.What), orDash(string(e.Execution)), orDash(auditedConnection(e, names)), orDash(auditedSecret(e)), auditedSubject(e))
+			t.row(dateTime(e.Time), e.User, e.What, orDash(e.Execution), orDash(e.Connection), orDash(auditedSecret(e)), auditedSubject(e))
 		}
 	})
 	if more && err == nil {
-		a.say("note: there are more; --limit %d shows as many again", 2*(filter.Limit-1))
+		a.say("note: there are more; --limit %d shows as many again", 2*limit)
 	}
-	return errors.Join(err, listErr)
+	return err
 }
 
-func auditTree(e engine.AuditEvent, names map[string]string) map[string]any {
-	tree := map[string]any{"number": e.Number, "time": instant(e.Time), "user": names[e.Owner], "what": string(e.What)}
-	for key, text := range map[string]string{
-		"execution": string(e.Execution), "connection": auditedConnection(e, names), "path": e.Path, "subject": e.Subject, "remote": e.Remote,
-	} {
-		if text != "" {
-			tree[key] = text
-		}
+// auditPage is how many events are asked for at once.
+const auditPage = 1000
+
+// seesAll tells whether whoever runs the command sees what all users did: admins, and
+// who can read the store itself.
+func (a *app) seesAll(ctx context.Context) (bool, error) {
+	client, err := a.remote()
+	if client == nil || err != nil {
+		return true, err
 	}
-	if e.Version != 0 {
-		tree["version"] = e.Version
-	}
-	return tree
+	me, err := client.Me(ctx)
+	return me.User.Role == string(engine.RoleAdmin), err
 }
 
 // auditedConnection names a connection as whoever used it does.
@@ -114,14 +107,14 @@ func auditedConnection(e engine.AuditEvent, names map[string]string) string {
 	return connections.SharedName(names[e.ConnectionOwner], e.Connection)
 }
 
-func auditedSecret(e engine.AuditEvent) string {
+func auditedSecret(e api.AuditEvent) string {
 	if e.Version == 0 {
 		return e.Path
 	}
 	return e.Path + "@" + strconv.Itoa(e.Version)
 }
 
-func auditedSubject(e engine.AuditEvent) string {
+func auditedSubject(e api.AuditEvent) string {
 	if e.Remote == "" {
 		return e.Subject
 	}

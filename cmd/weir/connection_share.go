@@ -1,15 +1,42 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weir-engine/weir/connections"
+	"github.com/weir-engine/weir/engine/api"
+	"github.com/weir-engine/weir/engine/httpapi"
 )
 
+// people gives what commands manage users and shares with: the server that WEIR_ADDR
+// names, or the local store, which must be there unless make is set.
+func (a *app) people(ctx context.Context, create bool) (httpapi.Services, error) {
+	client, err := a.remote()
+	if err != nil {
+		return httpapi.Services{}, err
+	}
+	if client != nil {
+		return httpapi.Services{Users: client, Tokens: client, Audit: client, Shares: client}, nil
+	}
+	opened, err := a.existingStore(ctx)
+	if opened == nil && err == nil {
+		if err = a.noStore(); create {
+			opened, err = a.store(ctx)
+		}
+	}
+	if err != nil {
+		return httpapi.Services{}, err
+	}
+	return a.desk(opened).services(), nil
+}
+
 func newConnectionShare(a *app) *cobra.Command {
-	var with, right string
+	var with string
+	var share api.NewShare
 	cmd := &cobra.Command{
 		Use:   "share NAME --with USER [--for use|manage]",
 		Short: "Let another user use or manage a stored connection",
@@ -21,44 +48,27 @@ What is shared twice has the last right. Each use of its secrets is in "weir aud
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeConnections,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if with == "" {
-				return withWhom(cmd)
-			}
-			if err := a.usersAreLocal(); err != nil {
+			if err := withWhom(cmd, with); err != nil {
 				return err
 			}
-			_, c, err := a.stored(cmd.Context(), args[0])
+			services, err := a.people(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			opened, err := a.userStore(cmd.Context())
+			done, err := services.Shares.ShareConnection(cmd.Context(), args[0], with, share)
 			if err != nil {
 				return err
 			}
-			if c.Shared != "" {
-				return elsewhere(c)
-			}
-			share := connections.Share{Owner: localOwner, Connection: c.Name, Right: connections.Right(right)}
-			if share.With, err = ownerOf(cmd.Context(), opened, with); err != nil {
+			if err := a.print(plain(done), func(t *table) { t.row(done.Result, done.Connection, "with "+with, "for "+done.Right) }); err != nil {
 				return err
 			}
-			if err := opened.Shares().Grant(cmd.Context(), localActor(), share); err != nil {
-				return err
-			}
-			data := map[string]any{"name": c.Name, "with": with, "right": right, "result": "shared"}
-			if err := a.print(data, func(t *table) { t.row("shared", c.Name, "with "+with, "for "+right) }); err != nil {
-				return err
-			}
-			names, err := a.ownerNames(cmd.Context())
-			if err == nil {
-				a.say("note: %s calls it %s", with, connections.SharedName(names[localOwner], c.Name))
-			}
-			return err
+			a.say("note: %s calls it %s", with, done.Called)
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&with, "with", "", "the user")
-	cmd.Flags().StringVar(&right, "for", string(connections.RightUse), "what for: use or manage")
-	a.shareFlags(cmd)
+	cmd.Flags().StringVar(&share.Right, "for", string(connections.RightUse), "what for: use or manage")
+	a.completeWith(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{string(connections.RightUse), string(connections.RightManage)}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -72,34 +82,33 @@ func newConnectionUnshare(a *app) *cobra.Command {
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeConnections,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if with == "" {
-				return withWhom(cmd)
+			if err := withWhom(cmd, with); err != nil {
+				return err
 			}
-			opened, err := a.userStore(cmd.Context())
+			services, err := a.people(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			owner, err := ownerOf(cmd.Context(), opened, with)
+			done, err := services.Shares.UnshareConnection(cmd.Context(), args[0], with)
 			if err != nil {
 				return err
 			}
-			if err := opened.Shares().Revoke(cmd.Context(), localActor(), localOwner, args[0], owner); err != nil {
-				return err
-			}
-			data := map[string]any{"name": args[0], "with": with, "result": "unshared"}
-			return a.print(data, func(t *table) { t.row("unshared", args[0], "with "+with) })
+			return a.print(plain(done), func(t *table) { t.row(done.Result, done.Connection, "with "+with) })
 		},
 	}
 	cmd.Flags().StringVar(&with, "with", "", "the user")
-	a.shareFlags(cmd)
+	a.completeWith(cmd)
 	return cmd
 }
 
-func withWhom(cmd *cobra.Command) error {
+func withWhom(cmd *cobra.Command, with string) error {
+	if with != "" {
+		return nil
+	}
 	return &usageError{fmt.Errorf("--with USER is missing\nsee: %s --help", cmd.CommandPath())}
 }
 
-func (a *app) shareFlags(cmd *cobra.Command) {
+func (a *app) completeWith(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("with", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return a.userNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
 	})
@@ -109,41 +118,21 @@ func newConnectionShares(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:               "shares [NAME]",
 		Short:             "List with whom connections are shared",
-		Args:              cobra.MaximumNArgs(1),
+		Args:              atMost(1),
 		ValidArgsFunction: a.completeConnections,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.usersAreLocal(); err != nil {
-				return err
-			}
-			opened, err := a.existingStore(cmd.Context())
+			services, err := a.people(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			var shares []connections.Share
-			if opened != nil {
-				name := ""
-				if len(args) > 0 {
-					name = args[0]
-					if _, _, err := a.stored(cmd.Context(), name); err != nil {
-						return err
-					}
-				}
-				if shares, err = opened.Shares().Of(cmd.Context(), localOwner, name); err != nil {
-					return err
-				}
-			}
-			names, err := a.ownerNames(cmd.Context())
+			list, err := services.Shares.ListShares(cmd.Context(), strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
-			data := []any{}
-			for _, s := range shares {
-				data = append(data, map[string]any{"name": s.Connection, "with": names[s.With], "right": string(s.Right), "since": instant(s.Since)})
-			}
-			return a.print(data, func(t *table) {
+			return a.print(plainList(list.Shares), func(t *table) {
 				t.row("NAME", "WITH", "FOR", "SINCE")
-				for _, s := range shares {
-					t.row(s.Connection, names[s.With], string(s.Right), dateTime(s.Since))
+				for _, s := range list.Shares {
+					t.row(s.Connection, s.With, s.Right, dateTime(s.Since))
 				}
 			})
 		},

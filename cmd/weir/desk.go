@@ -63,7 +63,7 @@ func (a *app) services(ctx context.Context) (httpapi.Services, error) {
 func (d *desk) services() httpapi.Services {
 	return httpapi.Services{
 		Executions: d, Orders: d, Flows: d, Connections: d, ConnectionStore: d, ConnectionTrials: d,
-		Settings: d, TaskTypes: d, Vaults: d, Users: d, Tokens: d, Audit: d,
+		Settings: d, TaskTypes: d, Vaults: d, Users: d, Tokens: d, Audit: d, Shares: d,
 	}
 }
 

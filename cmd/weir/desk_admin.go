@@ -61,7 +61,10 @@ func (d *desk) ListTokens(ctx context.Context, user string) (api.Tokens, error) 
 // CreateToken implements httpapi.Tokens.
 func (d *desk) CreateToken(ctx context.Context, user string, token api.NewToken) (api.MadeToken, error) {
 	expires := time.Now().Add(tokenLife)
-	if token.Expires != nil {
+	switch {
+	case token.Never:
+		expires = time.Time{}
+	case token.Expires != nil:
 		expires = *token.Expires
 	}
 	made, text, err := d.store.Users().CreateToken(ctx, d.actor, user, token.Name, expires)
@@ -75,7 +78,14 @@ func (d *desk) RevokeToken(ctx context.Context, user, id string) (api.Done, erro
 
 // ListAudit implements httpapi.Audit.
 func (d *desk) ListAudit(ctx context.Context, f api.AuditFilter) (api.Audit, error) {
-	filter := store.AuditFilter{Owner: d.owner, All: f.All, Since: f.Since, Until: f.Until, Before: f.After, Limit: f.Limit}
+	owner := d.owner
+	if f.User != "" {
+		var err error
+		if owner, err = ownerOf(ctx, d.store, f.User); err != nil {
+			return api.Audit{}, err
+		}
+	}
+	filter := store.AuditFilter{Owner: owner, All: f.All && f.User == "", Since: f.Since, Until: f.Until, Before: f.After, Limit: f.Limit}
 	found, err := d.store.Audit().List(ctx, filter)
 	if err != nil {
 		return api.Audit{}, err

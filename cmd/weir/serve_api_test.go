@@ -250,6 +250,7 @@ func bodies() map[string]any {
 		"test-vault":               map[string]any{},
 		"create-user":              map[string]any{"name": "eve"},
 		"create-token":             map[string]any{},
+		"share-connection":         map[string]any{"right": "manage"},
 	}
 }
 

@@ -3,16 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/engine/store"
 )
 
 func newUser(a *app) *cobra.Command {
-	cmd := group("user", "Manage the users of the store, and their tokens",
+	cmd := group("user", "Manage users and their tokens",
 		newUserCreate(a),
 		newUserList(a),
 		newUserDisable(a),
@@ -22,8 +22,8 @@ func newUser(a *app) *cobra.Command {
 	cmd.Long = `Each user has connections, flows, executions and settings of their own, which nobody else sees; the API lets
 them in with a token. An admin manages users, and sees that things of others exist, but no values.
 
-These commands work on the local store, with the rights of whoever may read it and its key. What is made by
-commands on the store belongs to its first admin.`
+On a server, these commands are for admins, but for those on one's own tokens. On a local store, whoever may read
+it and its key may do everything; what is made by commands on it belongs to its first admin.`
 	return cmd
 }
 
@@ -31,34 +31,32 @@ commands on the store belongs to its first admin.`
 func localActor() engine.Actor { return engine.Actor{Owner: localOwner} }
 
 func newUserCreate(a *app) *cobra.Command {
-	var role string
+	var user api.NewUser
 	cmd := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Make a user",
 		Long: `Make a user. Names are never used again, also not after a user was disabled, so that it stays clear who did
-what. The first admin gets what was made on this store without a user.`,
+what. The first admin gets what was made on a store without a user.`,
 		Example: "  weir user create ann\n  weir user token create ann",
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.usersAreLocal(); err != nil {
-				return err
-			}
-			opened, err := a.store(cmd.Context())
+			user.Name = args[0]
+			services, err := a.people(cmd.Context(), true)
 			if err != nil {
 				return err
 			}
-			user, err := opened.Users().Create(cmd.Context(), localActor(), args[0], engine.Role(role))
+			made, err := services.Users.CreateUser(cmd.Context(), user)
 			if err != nil {
 				return err
 			}
-			if err := a.print(userTree(user), func(t *table) { t.row("created", user.Name, string(user.Role)) }); err != nil {
+			if err := a.print(plain(made), func(t *table) { t.row("created", made.Name, made.Role) }); err != nil {
 				return err
 			}
-			a.say("note: to let them in: weir user token create %s", user.Name)
+			a.say("note: to let them in: weir user token create %s", made.Name)
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&role, "role", string(engine.RoleUser), "user or admin")
+	cmd.Flags().StringVar(&user.Role, "role", string(engine.RoleUser), "user or admin")
 	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{string(engine.RoleUser), string(engine.RoleAdmin)}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -69,21 +67,14 @@ func newUserList(a *app) *cobra.Command {
 		Short: "List the users",
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.usersAreLocal(); err != nil {
-				return err
-			}
 			users, err := a.users(cmd.Context())
 			if err != nil {
 				return err
 			}
-			data := []any{}
-			for _, user := range users {
-				data = append(data, userTree(user))
-			}
-			return a.print(data, func(t *table) {
+			return a.print(plainList(users), func(t *table) {
 				t.row("NAME", "ROLE", "STATE", "CREATED")
 				for _, user := range users {
-					t.row(user.Name, string(user.Role), userState(user), user.Created.Local().Format(time.DateTime))
+					t.row(user.Name, user.Role, userState(user), dateTime(user.Created))
 				}
 			})
 		},
@@ -91,41 +82,28 @@ func newUserList(a *app) *cobra.Command {
 }
 
 // users gives all users; none if there is no store.
-func (a *app) users(ctx context.Context) ([]engine.User, error) {
-	opened, err := a.existingStore(ctx)
-	if opened == nil || err != nil {
+func (a *app) users(ctx context.Context) ([]api.User, error) {
+	services, err := a.people(ctx, false)
+	if err != nil {
+		if opened, other := a.existingStore(ctx); opened == nil && other == nil && a.getenv("WEIR_ADDR") == "" {
+			return nil, nil
+		}
 		return nil, err
 	}
-	return opened.Users().List(ctx)
-}
-
-// usersAreLocal refuses to do to the local store what is meant for a server.
-func (a *app) usersAreLocal() error {
-	return a.localOnly("this", "run it on the machine of the server, without WEIR_ADDR")
-}
-
-// userStore opens the store, which must be there.
-func (a *app) userStore(ctx context.Context) (*store.Store, error) {
-	if err := a.usersAreLocal(); err != nil {
-		return nil, err
-	}
-	opened, err := a.existingStore(ctx)
-	if opened == nil && err == nil {
-		err = a.noStore()
-	}
-	return opened, err
+	users, err := services.Users.ListUsers(ctx)
+	return users.Users, err
 }
 
 func newUserDisable(a *app) *cobra.Command {
 	return a.userSwitch("disable NAME", "Refuse all tokens of a user from now on",
-		"Refuse all tokens of a user from now on. What is theirs stays, and what is at work goes on.", "disabled", true)
+		"Refuse all tokens of a user from now on. What is theirs stays, and what is at work goes on.", true)
 }
 
 func newUserEnable(a *app) *cobra.Command {
-	return a.userSwitch("enable NAME", "Let a disabled user in again", "", "enabled", false)
+	return a.userSwitch("enable NAME", "Let a disabled user in again", "", false)
 }
 
-func (a *app) userSwitch(use, short, long, done string, disabled bool) *cobra.Command {
+func (a *app) userSwitch(use, short, long string, disabled bool) *cobra.Command {
 	return &cobra.Command{
 		Use:               use,
 		Short:             short,
@@ -133,14 +111,15 @@ func (a *app) userSwitch(use, short, long, done string, disabled bool) *cobra.Co
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeUsers,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opened, err := a.userStore(cmd.Context())
+			services, err := a.people(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			if err := opened.Users().SetDisabled(cmd.Context(), localActor(), args[0], disabled); err != nil {
+			done, err := services.Users.SetUserDisabled(cmd.Context(), args[0], disabled)
+			if err != nil {
 				return err
 			}
-			return a.print(map[string]any{"name": args[0], "result": done}, func(t *table) { t.row(done, args[0]) })
+			return a.print(plain(done), func(t *table) { t.row(done.Result, done.Name) })
 		},
 	}
 }
@@ -162,13 +141,7 @@ func (a *app) userNames(ctx context.Context) []string {
 	return names
 }
 
-func userTree(user engine.User) map[string]any {
-	return map[string]any{
-		"name": user.Name, "role": string(user.Role), "disabled": user.Disabled, "created": instant(user.Created),
-	}
-}
-
-func userState(user engine.User) string {
+func userState(user api.User) string {
 	if user.Disabled {
 		return "disabled"
 	}
@@ -187,8 +160,12 @@ func ownerOf(ctx context.Context, opened *store.Store, name string) (string, err
 // ownerNames maps the keys under which things are stored to the names of users. The
 // first admin's is "(local)" where there is none yet.
 func (a *app) ownerNames(ctx context.Context) (map[string]string, error) {
-	users, err := a.users(ctx)
 	names := map[string]string{localOwner: "(local)"}
+	opened, err := a.existingStore(ctx)
+	if opened == nil || err != nil {
+		return names, err
+	}
+	users, err := opened.Users().List(ctx)
 	for _, user := range users {
 		names[user.Owner] = user.Name
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 // tokenLife is how long a token is good unless somebody says otherwise.
@@ -22,7 +22,7 @@ func newUserToken(a *app) *cobra.Command {
 }
 
 func newTokenCreate(a *app) *cobra.Command {
-	var name string
+	var token api.NewToken
 	var life time.Duration
 	cmd := &cobra.Command{
 		Use:   "create USER",
@@ -36,32 +36,31 @@ printed this once, and the store keeps a digest of it only.`,
 			if life < 0 {
 				return &usageError{errors.New("--expires is a time such as 720h; 0 for never")}
 			}
-			opened, err := a.userStore(cmd.Context())
+			services, err := a.people(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			var expires time.Time
+			token.Never = life == 0
 			if life > 0 {
-				expires = time.Now().Add(life)
+				expires := time.Now().Add(life)
+				token.Expires = &expires
 			}
-			token, text, err := opened.Users().CreateToken(cmd.Context(), localActor(), args[0], name, expires)
+			made, err := services.Tokens.CreateToken(cmd.Context(), args[0], token)
 			if err != nil {
 				return err
 			}
 			if a.flags.output == "table" {
-				_, err = fmt.Fprintln(a.out, text)
+				_, err = fmt.Fprintln(a.out, made.Text)
 			} else {
-				tree := tokenTree(token)
-				tree["token"] = text
-				err = a.print(tree, nil)
+				err = a.print(plain(made), nil)
 			}
 			if err == nil {
-				a.say("note: token %s of %s %s; it is not shown again", token.ID, token.User, untilWhen(token))
+				a.say("note: token %s of %s %s; it is not shown again", made.ID, made.User, untilWhen(made.Token))
 			}
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "what the token is for")
+	cmd.Flags().StringVar(&token.Name, "name", "", "what the token is for")
 	cmd.Flags().DurationVar(&life, "expires", tokenLife, "how long it is good; 0 for ever")
 	return cmd
 }
@@ -73,22 +72,18 @@ func newTokenList(a *app) *cobra.Command {
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeUsers,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opened, err := a.userStore(cmd.Context())
+			services, err := a.people(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			tokens, err := opened.Users().Tokens(cmd.Context(), args[0])
+			list, err := services.Tokens.ListTokens(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			data := []any{}
-			for _, token := range tokens {
-				data = append(data, tokenTree(token))
-			}
-			return a.print(data, func(t *table) {
+			return a.print(plainList(list.Tokens), func(t *table) {
 				t.row("ID", "STATE", "CREATED", "LAST USED", "NAME")
-				for _, token := range tokens {
-					t.row(token.ID, untilWhen(token), dateTime(token.Created), dateTime(token.LastUsed), token.Name)
+				for _, token := range list.Tokens {
+					t.row(token.ID, untilWhen(token), dateTime(token.Created), dateTime(timeOf(token.LastUsed)), token.Name)
 				}
 			})
 		},
@@ -102,14 +97,15 @@ func newTokenRevoke(a *app) *cobra.Command {
 		Args:              exactly(2),
 		ValidArgsFunction: a.completeTokens,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opened, err := a.userStore(cmd.Context())
+			services, err := a.people(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			if err := opened.Users().RevokeToken(cmd.Context(), localActor(), args[0], args[1]); err != nil {
+			done, err := services.Tokens.RevokeToken(cmd.Context(), args[0], args[1])
+			if err != nil {
 				return err
 			}
-			return a.print(map[string]any{"id": args[1], "user": args[0], "result": "revoked"}, func(t *table) { t.row("revoked", args[1]) })
+			return a.print(plain(done), func(t *table) { t.row(done.Result, done.Name) })
 		},
 	}
 }
@@ -119,36 +115,37 @@ func (a *app) completeTokens(cmd *cobra.Command, args []string, typed string) ([
 	if len(args) != 1 {
 		return a.completeUsers(cmd, args, typed)
 	}
-	opened, err := a.existingStore(cmd.Context())
-	if opened == nil || err != nil {
+	services, err := a.people(cmd.Context(), false)
+	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	tokens, _ := opened.Users().Tokens(cmd.Context(), args[0])
+	list, _ := services.Tokens.ListTokens(cmd.Context(), args[0])
 	var ids []string
-	for _, token := range tokens {
+	for _, token := range list.Tokens {
 		ids = append(ids, token.ID)
 	}
 	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
-func tokenTree(token engine.Token) map[string]any {
-	return map[string]any{
-		"id": token.ID, "user": token.User, "name": token.Name, "created": instant(token.Created), "expires": instant(token.Expires),
-		"last_used": instant(token.LastUsed), "revoked": instant(token.Revoked),
+// timeOf gives a time that may be missing; zero for none.
+func timeOf(at *time.Time) time.Time {
+	if at == nil {
+		return time.Time{}
 	}
+	return *at
 }
 
 // untilWhen says how long a token is good.
-func untilWhen(token engine.Token) string {
+func untilWhen(token api.Token) string {
 	switch {
-	case !token.Revoked.IsZero():
-		return "revoked " + dateTime(token.Revoked)
-	case token.Expires.IsZero():
+	case token.Revoked != nil:
+		return "revoked " + dateTime(*token.Revoked)
+	case token.Expires == nil:
 		return "never expires"
-	case !token.Valid(time.Now()):
-		return "expired " + dateTime(token.Expires)
+	case !time.Now().Before(*token.Expires):
+		return "expired " + dateTime(*token.Expires)
 	}
-	return "expires " + dateTime(token.Expires)
+	return "expires " + dateTime(*token.Expires)
 }
 
 // dateTime gives a time as people read it; a dash for none.

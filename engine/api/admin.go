@@ -50,6 +50,7 @@ type Tokens struct {
 type NewToken struct {
 	Name    string     `json:"name,omitempty" maxLength:"128" doc:"What it is for"`
 	Expires *time.Time `json:"expires,omitempty" doc:"Until when it is good; 90 days if not given"`
+	Never   bool       `json:"never,omitempty" doc:"It does not expire"`
 }
 
 // MadeToken is a token that was just made, with its text, which is told this once.
@@ -81,7 +82,8 @@ type Audit struct {
 
 // AuditFilter says which audit events to list.
 type AuditFilter struct {
-	All          bool // those of everybody, for admins
+	All          bool   // those of everybody, for admins
+	User         string // those of another user, for admins; empty for one's own
 	Since, Until time.Time
 	Limit        int
 	After        int64 // a cursor that the page before gave

@@ -47,6 +47,7 @@ type oneToken struct {
 
 type listAudit struct {
 	All   bool      `query:"all" doc:"Those of everybody; for admins"`
+	User  string    `query:"user" maxLength:"64" doc:"Those of this user; of others for admins"`
 	Since time.Time `query:"since" doc:"Only events from then on"`
 	Until time.Time `query:"until" doc:"Only events before then"`
 	Limit int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
@@ -100,7 +101,7 @@ func (s *Server) adminRoutes() {
 	s.tokenRoutes()
 	handle(s, http.MethodGet, "/v1/audit", "list-audit", "Who read which secret, and who let whom in",
 		func(ctx context.Context, c call[listAudit]) (api.Audit, error) {
-			if c.in.All {
+			if c.in.All || c.in.User != "" && c.in.User != c.caller.User.Name {
 				if err := admins(c); err != nil {
 					return api.Audit{}, err
 				}

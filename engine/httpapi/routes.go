@@ -25,6 +25,7 @@ func (s *Server) routes() {
 	s.settingRoutes()
 	s.vaultRoutes()
 	s.adminRoutes()
+	s.shareRoutes()
 	schemas := s.api.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel") // huma's own, which is never sent
 	delete(schemas, "ErrorDetail")

@@ -26,6 +26,7 @@ type Services struct {
 	Users     Users
 	Tokens    Tokens
 	Audit     Audit
+	Shares    Shares
 }
 
 // Executions are what a caller sees of executions. An id may be shortened to its
