@@ -89,7 +89,7 @@ func operationFields() []schema.Field {
 		{Name: "rows", Type: schema.List, Elem: schema.Any,
 			Doc: "What batch executes its statement with: lists or mappings, as `params`. The values of a column are of one type, or null."},
 		{Name: "rows_path", Type: schema.String, Public: true,
-			Doc: "A file in the files directory with the rows of batch: CSV with the placeholders' names in its first line (.csv), or one JSON object or array a line."},
+			Doc: "A file in the files directory with the rows of batch: CSV with the placeholders' names in its first line (.csv), or one JSON object or array a line. The values of CSV are texts, and empty ones null: convert them in the statement (TO_DATE, HEXTORAW)."},
 		{Name: "batch_size", Type: schema.Int, Default: int64(defaultBatchSize),
 			Doc: "How many rows batch sends at a time."},
 		{Name: "on_row_error", Type: schema.String, Default: "rollback", Enum: []string{"rollback", "keep"},
