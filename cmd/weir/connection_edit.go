@@ -16,6 +16,7 @@ import (
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/schema"
+	"github.com/weir-engine/weir/engine/api"
 )
 
 func newConnectionEdit(a *app) *cobra.Command {
@@ -37,7 +38,7 @@ that the editor works with, which only you can read and which is removed at the 
 			if editor == "" {
 				return &usageError{hinted("set EDITOR, or use: weir connection apply FILE", "edit connection %q: neither VISUAL nor EDITOR is set", args[0])}
 			}
-			if err := a.localOnly("connection edit", "weir connection show NAME > FILE; edit it; weir connection apply FILE"); err != nil {
+			if done, err := a.onServer(func(c *api.Client) error { return a.editRemote(ctx, c, args[0], editor) }); done {
 				return err
 			}
 			store, c, err := a.stored(ctx, args[0])
@@ -62,6 +63,7 @@ type editSession struct {
 	stored connections.Connection
 	masked valueText // its value, as the editor shows it
 	file   string    // what the editor works with
+	remote *remoteEdit
 }
 
 // remark starts the lines that are said to the user and are left out.
@@ -103,6 +105,9 @@ func (s *editSession) run(ctx context.Context) (change, error) {
 
 // shown gives the stored connection as the editor shows it.
 func (s *editSession) shown() ([]byte, error) {
+	if s.remote != nil {
+		return []byte(s.remote.connection.Document), nil
+	}
 	s.masked, _ = s.app.maskedText(s.stored)
 	return connections.Format(withValue(s.stored, s.masked))
 }
@@ -110,6 +115,12 @@ func (s *editSession) shown() ([]byte, error) {
 // remarks says what is wrong, with the lines as they will be below the remarks.
 func (s *editSession) remarks(ctx context.Context, typed []byte, cause error) string {
 	text := asRemarks(cause)
+	if s.remote != nil {
+		if err := s.remote.save(ctx, typed, strings.Count(text, "\n")); err != nil { // as before, with other lines
+			return asRemarks(err)
+		}
+		return text
+	}
 	if _, err := s.check(ctx, typed, strings.Count(text, "\n")); err != nil {
 		return asRemarks(err)
 	}
@@ -163,6 +174,9 @@ func (s *editSession) again(ctx context.Context, cause error) (bool, error) {
 // save checks and stores what the user made of the masked text, which stood below
 // so many other lines.
 func (s *editSession) save(ctx context.Context, typed []byte, below int) (change, error) {
+	if s.remote != nil {
+		return change{}, s.remote.save(ctx, typed, below)
+	}
 	changes, err := s.check(ctx, typed, below)
 	if err != nil {
 		return change{}, err

@@ -32,6 +32,9 @@ directories that they were given. "weir serve --retention" does the same once an
 			if olderThan < 0 {
 				return &usageError{errors.New("--older-than is a time such as 720h")}
 			}
+			if err := a.localOnly("execution prune", `a server does it by itself: weir serve --retention`); err != nil {
+				return err
+			}
 			opened, err := a.executionStore(cmd.Context())
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -67,7 +68,11 @@ func (s *Server) identified(next http.Handler) http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
 		next.ServeHTTP(&recorder{w, n}, r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
-		s.config.Log.Debug("request", "request", n.id, "method", methodName(r), "route", n.route, "status", n.status,
+		level := slog.LevelInfo
+		if n.status < http.StatusBadRequest && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			level = slog.LevelDebug // who only looks is not worth a line
+		}
+		s.config.Log.Log(r.Context(), level, "request", "request", n.id, "method", methodName(r), "route", n.route, "status", n.status,
 			"user", n.caller, "remote", remoteHost(r), "took", time.Since(began).Round(time.Microsecond).String())
 	})
 }
