@@ -82,7 +82,7 @@ func withDestinations(pinned []string, object schema.Object) []string {
 }
 
 // veil takes out of an outcome what whoever may only use the connection must not
-// learn: paths of secrets, what is at fault in the value, and where it leads.
+// learn: paths of secrets, what is at fault in the value, where it leads and as whom.
 func (out *outcome) veil() {
 	for i := range out.reads {
 		var failed *secret.ReadError
@@ -105,7 +105,7 @@ func (out *outcome) veil() {
 	for i := range out.object.Fields {
 		f := &out.object.Fields[i]
 		in := out.merged.Inputs[f.Name]
-		if !f.Destination || in.Origin.Layer == schema.LayerFlow {
+		if !f.Destination && !isUser(out.object, f.Name) || in.Origin.Layer == schema.LayerFlow {
 			continue
 		}
 		leaves(in.Value, func(leaf any) {
@@ -117,6 +117,11 @@ func (out *outcome) veil() {
 			}
 		})
 	}
+}
+
+// isUser tells whether an input is the name of a user, with which a secret is sent.
+func isUser(object schema.Object, name string) bool {
+	return slices.ContainsFunc(object.Fields, func(f schema.Field) bool { return f.PairedWith == name })
 }
 
 func leafText(leaf any) (string, bool) {

@@ -135,7 +135,10 @@ func parseAttached(text string) (connections.AttachedSecret, error) {
 
 // sourceText says where a connection was found.
 func sourceText(c connections.Connection) string {
-	if c.Origin.Source == connections.SourceFile {
+	switch {
+	case c.Shared != "":
+		return "shared for " + string(c.Shared)
+	case c.Origin.Source == connections.SourceFile:
 		return c.Origin.Pos.String()
 	}
 	return c.Origin.Source

@@ -45,6 +45,9 @@ func connectionTree(c connections.Connection, value valueText) map[string]any {
 		"name": c.Name, "type": c.Type, "value": value.node.Plain(), "source": c.Origin.Source,
 		"secrets": secretTree(c.Secrets), "description": c.Description, "labels": labelTree(c.Labels), "pinned": anyList(c.Pinned),
 	}
+	if c.Shared != "" {
+		tree["shared"] = string(c.Shared)
+	}
 	if c.TTL != 0 {
 		tree["ttl"] = int64(c.TTL)
 	}

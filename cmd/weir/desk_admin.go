@@ -221,6 +221,7 @@ func (d *desk) PutVault(ctx context.Context, name string, config api.VaultConfig
 	if err := view.addVault(ctx, name, vaultConfig{tree: tree}, config.Replace); err != nil {
 		return api.Done{}, err
 	}
+	d.app.forgetSource(d.owner, name)
 	return api.Done{Name: name, Result: "stored"}, nil
 }
 
@@ -231,7 +232,9 @@ func (d *desk) RemoveVault(ctx context.Context, name string) (api.Done, error) {
 	if _, err := documents.Get(ctx, d.owner, name); exitCode(err) == exitNotFound {
 		return api.Done{}, view.notStored(ctx, name)
 	}
-	return api.Done{Name: name, Result: "removed"}, documents.Delete(ctx, d.owner, name)
+	err := documents.Delete(ctx, d.owner, name)
+	d.app.forgetSource(d.owner, name)
+	return api.Done{Name: name, Result: "removed"}, err
 }
 
 // TestVault implements httpapi.Vaults.
@@ -243,6 +246,9 @@ func (d *desk) TestVault(ctx context.Context, name string, trial api.VaultTrial)
 	source, err := view.secretSource(ctx, name)
 	if err == nil && d.owner != localOwner {
 		err = source.ofMachine()
+	}
+	if err == nil {
+		err = d.app.tried(ctx, d.owner, name, trial.Path)
 	}
 	if err != nil {
 		return api.Tested{}, err

@@ -41,7 +41,7 @@ func (d *desk) view() (view *app, notes func() []string) {
 func wireConnection(c connections.Connection) api.Connection {
 	shown := api.Connection{
 		Name: c.Name, Type: c.Type, Source: c.Origin.Source, Secrets: []api.AttachedSecret{}, Description: c.Description,
-		Labels: map[string]string{}, Pinned: []string{}, TTL: c.TTL, Revision: c.Revision, Place: c.Origin.Pos.String(), Hides: hides(c),
+		Shared: string(c.Shared), Labels: map[string]string{}, Pinned: []string{}, TTL: c.TTL, Revision: c.Revision, Place: c.Origin.Pos.String(), Hides: hides(c),
 	}
 	for key, value := range c.Labels {
 		shown.Labels[key] = value

@@ -33,7 +33,7 @@ func (a *app) onServer(do func(c *api.Client) error) (done bool, err error) {
 // localConnection is a connection of a server as lists show it.
 func localConnection(c api.Connection) connections.Connection {
 	local := connections.Connection{
-		Name: c.Name, Type: c.Type, Description: c.Description, Labels: c.Labels, Pinned: c.Pinned, TTL: c.TTL, Revision: c.Revision,
+		Name: c.Name, Type: c.Type, Description: c.Description, Labels: c.Labels, Pinned: c.Pinned, TTL: c.TTL, Revision: c.Revision, Shared: connections.Right(c.Shared),
 		Origin: connections.Origin{Source: c.Source, Pos: schema.Pos{File: c.Place}},
 	}
 	for _, place := range c.Hides {

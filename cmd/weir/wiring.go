@@ -239,6 +239,14 @@ func (a *app) openSecretSource(owner string, source secretSource) (connections.S
 	return client, nil
 }
 
+// forgetSource has an owner's source of secrets opened anew when it is next needed,
+// because its configuration was changed. Reads that are under way end with the old one.
+func (a *app) forgetSource(owner, name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.readers, readerKey(owner, name))
+}
+
 // dispatcher runs steps.
 func (a *app) dispatcher() (*dispatch.Dispatcher, error) {
 	resolver, err := a.resolver()

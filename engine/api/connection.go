@@ -12,6 +12,7 @@ type Connection struct {
 	Pinned      []string          `json:"pinned" nullable:"false" doc:"Inputs that a flow may not override"`
 	TTL         int               `json:"ttl,omitempty" doc:"Seconds that temporary credentials may be reused"`
 	Revision    int64             `json:"revision,omitempty"`
+	Shared      string            `json:"shared,omitempty" enum:"use,manage" doc:"The caller's right on a connection of somebody else"`
 	Place       string            `json:"place,omitempty" doc:"File and line"`
 	Hides       []string          `json:"hides,omitempty" doc:"Where else there is one of this name, which does not count"`
 	Document    string            `json:"document,omitempty" doc:"The same as a YAML document; not in lists"`
