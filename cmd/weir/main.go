@@ -11,11 +11,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 )
 
-func main() {
+func main() { os.Exit(runOn(time.Now)) }
+
+// runOn runs the command line of the process by a clock, and gives its exit code.
+func runOn(now func() time.Time) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -27,21 +31,21 @@ func main() {
 	}()
 	stdout := os.Stdout
 	os.Stdout = nil // what libraries print by themselves is no data, and nobody has masked it
-	code := execute(ctx, os.Args[1:], process{
-		in: os.Stdin, out: stdout, err: os.Stderr,
+	return execute(ctx, os.Args[1:], process{
+		in: os.Stdin, out: stdout, err: os.Stderr, now: now,
 		getenv: os.Getenv, home: os.UserHomeDir,
 		terminal: func(stream any) bool {
 			file, ok := stream.(*os.File)
 			return ok && term.IsTerminal(int(file.Fd()))
 		},
 	})
-	os.Exit(code)
 }
 
 // process is the part of the operating system that commands work with.
 type process struct {
 	in       io.Reader
 	out, err io.Writer
+	now      func() time.Time // the clock of the engine and the store
 	getenv   func(string) string
 	home     func() (string, error)
 	terminal func(stream any) bool

@@ -83,7 +83,7 @@ func (a *app) store(ctx context.Context) (*store.Store, error) {
 // storeConfig says where the store is, and where its master key.
 func (a *app) storeConfig() (store.Config, error) {
 	dir, err := a.dataDir()
-	config := store.Config{Dir: dir, Key: store.KeyFile(filepath.Join(dir, "master.key"))}
+	config := store.Config{Dir: dir, Now: a.now, Key: store.KeyFile(filepath.Join(dir, "master.key"))}
 	if text := a.getenv("WEIR_MASTER_KEY"); text != "" {
 		config.Key = store.KeyText("WEIR_MASTER_KEY", text)
 	} else if credentials := a.getenv("CREDENTIALS_DIRECTORY"); credentials != "" {
@@ -285,7 +285,7 @@ func (a *app) engine(ctx context.Context, config local.Config) (*local.Runner, e
 	if config.Store == nil {
 		config.Store = opened.Executions()
 	}
-	config.Flows, config.YAML = a.namedFlow, yamlCodec{}
+	config.Flows, config.YAML, config.Now = a.namedFlow, yamlCodec{}, a.now
 	return local.New(config)
 }
 

@@ -18,6 +18,7 @@ func childTests() map[string]func(*world) {
 		"a child is tried again":                               testChildTriedAgain,
 		"a child's time is up":                                 testChildTimesOut,
 		"a step's time is up":                                  testStepTimesOut,
+		"a flow is paused while a later try of its child runs": testPausedAtALaterTry,
 		"children of children":                                 testDeepChildren,
 		"a child that does not exist":                          testNoSuchFlow,
 		"a child that nobody waits for":                        testChildNobodyWaitsFor,
@@ -110,6 +111,19 @@ func testChildTriedAgain(w *world) {
 			w.Errorf("try %d is %+v", try, row)
 		}
 	}
+}
+
+func testPausedAtALaterTry(w *world) {
+	w.flow("flaky", `task("FAKE", { fail_times = 1, counter = "tries" }) return task("FAKE", { counter = "slow", delay = "10s" }).status`)
+	id := w.start(`return flow("flaky", {}, { retry = { max_tries = 4, delay = "2s" } }).output`)
+	w.counted("slow", 1)
+	w.crash()
+	w.counted("slow", 2)
+	w.order(id, journal.VerbPause)
+	w.becomes(id, engine.Paused, "")
+	w.order(id, journal.VerbResume)
+	w.output(id, `"succeeded"`)
+	w.counters(map[string]int{"tries": 2, "slow": 2})
 }
 
 func testChildTimesOut(w *world) {

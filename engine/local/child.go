@@ -22,8 +22,9 @@ func (f *flow) launchFlow(c *call) {
 		f.tryChild(c)
 		return
 	}
-	id := c.flowID()
-	f.beside(func() { f.attach(c, id) })
+	id, next := c.flowID(), c.next
+	c.next = time.Time{} // it may have begun
+	f.beside(func() { f.attach(c, id, next) })
 }
 
 // tryChild starts a child flow when the time of its try has come.
@@ -46,8 +47,9 @@ func (f *flow) retryChild(c *call) {
 	}
 }
 
-// attach finds out what has become of a try of a child flow that was started before.
-func (f *flow) attach(c *call, id engine.ID) {
+// attach finds out what has become of a try of a child flow that was started before, or
+// was to begin at a time.
+func (f *flow) attach(c *call, id engine.ID, next time.Time) {
 	history, err := f.runner.config.Store.Load(f.runner.life, id)
 	if err == nil && !history.Status.Ended() {
 		f.childCreated(c, id)
@@ -67,9 +69,10 @@ func (f *flow) attach(c *call, id engine.ID) {
 	switch {
 	case f.dropped || f.runner.stopped() || c.answered || c.flowID() != id:
 	case errors.As(err, &failure) && failure.Kind == engine.NotFound:
+		c.next = next
 		f.tryChild(c)
 	case passing(err):
-		f.alarms.at(f, f.runner.now().Add(writeDelay), func() { f.beside(func() { f.attach(c, id) }) })
+		f.alarms.at(f, f.runner.now().Add(writeDelay), func() { f.beside(func() { f.attach(c, id, next) }) })
 	default:
 		f.fault(asError(err))
 	}

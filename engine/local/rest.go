@@ -18,6 +18,9 @@ func (f *flow) rest() {
 	if f.runner.config.Store == nil || f.changes.writing || !f.live || f.leaving || f.faulty || f.runner.draining.Load() {
 		return
 	}
+	if f.overdue(); f.changes.writing {
+		return
+	}
 	state, soon := f.restingState()
 	if f.isBusy() || soon && !f.runner.crowded(f.row.Root) {
 		f.stay()
@@ -27,6 +30,33 @@ func (f *flow) rest() {
 	f.leaving = true
 	f.changes.after = append(f.changes.after, f.retire)
 	f.flush()
+}
+
+// overdue begins what should have begun already: the clock was set, which timers do not
+// notice.
+func (f *flow) overdue() {
+	var late []*call
+	now := f.runner.now()
+	for _, c := range f.order {
+		switch {
+		case c.Kind == engine.CallSleep && !c.until.IsZero() && !now.Before(c.until),
+			!c.next.IsZero() && !now.Before(c.next), c.waitsForLock && !c.retryAt.IsZero() && !now.Before(c.retryAt):
+			late = append(late, c)
+		}
+	}
+	for _, c := range late {
+		switch c.Kind {
+		case engine.CallSleep:
+			f.wake(c)
+		case engine.CallFlow:
+			f.retryChild(c)
+		default:
+			f.tryLock(c.Name)
+		}
+	}
+	if end := f.begun.Deadline; !end.IsZero() && !now.Before(end) {
+		f.cancel(true, "")
+	}
 }
 
 // isBusy tells whether the flow must stay in memory: while something goes on beside
