@@ -48,7 +48,7 @@ type Detail struct {
 	Again     string         `json:"again" doc:"The execution that it repeats from its start; empty for none"`
 	Deadline  *time.Time     `json:"deadline"`
 	Output    any            `json:"output" doc:"What the flow returned; null until it has succeeded"`
-	Error     *Failure       `json:"error"`
+	Error     *Failure       `json:"error,omitempty"`
 	Steps     []Step         `json:"steps" nullable:"false" doc:"In the order in which they began"`
 	Notes     []Note         `json:"notes" nullable:"false" doc:"What was done to the execution"`
 	Questions []Question     `json:"questions" nullable:"false" doc:"What it asks of people; those of flows that it started are with these"`
@@ -62,7 +62,7 @@ type Failure struct {
 	Where     string   `json:"where" doc:"Place in the flow, such as flow.lua:12"`
 	Execution string   `json:"execution"`
 	Traceback string   `json:"traceback"`
-	Cause     *Failure `json:"cause" doc:"The failure of the child that led to this one"`
+	Cause     *Failure `json:"cause,omitempty" doc:"The failure of the child that led to this one"`
 	Value     any      `json:"value" doc:"What the flow raised, if it was no text"`
 }
 
@@ -81,7 +81,7 @@ type Step struct {
 	Tries     int            `json:"tries"`
 	Failures  []Try          `json:"failures" nullable:"false"`
 	NextTry   *time.Time     `json:"next_try"`
-	Error     *Failure       `json:"error"`
+	Error     *Failure       `json:"error,omitempty"`
 	Inputs    map[string]any `json:"inputs" nullable:"false"`
 	Output    any            `json:"output"`
 	Uses      Uses           `json:"uses"`
@@ -93,7 +93,7 @@ type Step struct {
 // Try is a try of a step that failed and was followed by another.
 type Try struct {
 	Ended     *time.Time `json:"ended"`
-	Error     *Failure   `json:"error"`
+	Error     *Failure   `json:"error,omitempty"`
 	Execution string     `json:"execution"`
 }
 
@@ -126,7 +126,7 @@ type Question struct {
 	Step      string         `json:"step"`
 	Title     string         `json:"title"`
 	Asked     *time.Time     `json:"asked"`
-	Form      map[string]any `json:"form" doc:"The fields of the answer by name; null if a decision is asked for"`
+	Form      map[string]any `json:"form" nullable:"true" doc:"The fields of the answer by name; null if a decision is asked for"`
 	Answers   []string       `json:"answers,omitempty" doc:"The decisions that can be made"`
 }
 
@@ -136,7 +136,7 @@ type Line struct {
 	Time      time.Time      `json:"time"`
 	Level     string         `json:"level" enum:"debug,info,warn,error"`
 	Message   string         `json:"message"`
-	Fields    map[string]any `json:"fields"`
+	Fields    map[string]any `json:"fields,omitempty"`
 	Execution string         `json:"execution" doc:"The execution or step that wrote it"`
 	Where     string         `json:"where"`
 }

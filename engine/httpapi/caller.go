@@ -39,7 +39,7 @@ func callerOf(ctx context.Context) Caller {
 // open tells whether a path is answered without a token.
 func open(r *http.Request) bool {
 	switch r.URL.Path {
-	case "/healthz", "/readyz", "/openapi.json":
+	case "/healthz", "/readyz", "/openapi.json", "/openapi-3.0.json":
 		return r.Method == http.MethodGet || r.Method == http.MethodHead
 	}
 	return false

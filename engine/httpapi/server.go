@@ -132,8 +132,8 @@ func description(version string) huma.Config {
 	config.CreateHooks = nil // no $schema in bodies
 	config.Transformers = []huma.Transformer{uniform}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"token": {Type: "http", Scheme: "bearer", Description: "A token of a user, made by `weir user token`."},
+		"bearer": {Type: "http", Scheme: "bearer", Description: "A token of a user, made by `weir user token`."},
 	}
-	config.Security = []map[string][]string{{"token": {}}}
+	config.Security = []map[string][]string{{"bearer": {}}}
 	return config
 }
