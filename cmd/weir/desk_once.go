@@ -15,6 +15,9 @@ import (
 	"github.com/weir-engine/weir/engine/store"
 )
 
+// keyLife is for how long at least an idempotency key is remembered.
+const keyLife = 24 * time.Hour
+
 // startKeys is the kind of the store's documents that say which execution an
 // idempotency key stands for.
 const startKeys = "start key"
@@ -61,8 +64,7 @@ func (d *desk) startKeyed(ctx context.Context, request engine.Request, key strin
 	return started, err
 }
 
-// forgetKeys forgets the idempotency keys of executions that are not there any more,
-// if they were used before a time.
+// forgetKeys forgets the idempotency keys that were first used before a time.
 func (a *app) forgetKeys(ctx context.Context, opened *store.Store, before time.Time) error {
 	users, err := opened.Users().List(ctx)
 	if err != nil {
@@ -86,12 +88,8 @@ func (d *desk) forgetKeys(ctx context.Context, before time.Time) error {
 	documents := d.store.Documents(startKeys)
 	all, err := documents.List(ctx, d.owner)
 	for _, known := range all {
-		id, _, _ := strings.Cut(known.Text(), " ")
 		if !known.Changed.Before(before) {
 			continue
-		}
-		if _, err := d.exactly(ctx, engine.ID(id)); exitCode(err) != exitNotFound {
-			continue // as long as the execution is there
 		}
 		if err := documents.Delete(ctx, d.owner, known.Name); err != nil && exitCode(err) != exitNotFound {
 			return err

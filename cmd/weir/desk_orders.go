@@ -54,6 +54,9 @@ func (d *desk) request(ctx context.Context, start api.Start) (engine.Request, er
 	if (start.Flow == "") == (start.Text == "") {
 		return request, &engine.Error{Kind: engine.Invalid, Message: "a start names either a stored flow or a text"}
 	}
+	if len(start.Text) > maxInputs {
+		return request, &engine.Error{Kind: engine.Invalid, Message: fmt.Sprintf("the text of a flow is larger than %d MiB", maxInputs>>20)}
+	}
 	if start.Flow == "" {
 		file := cmp.Or(filepath.Base(filepath.ToSlash(start.File)), ".")
 		if file == "." {

@@ -62,7 +62,7 @@ The engine ("weir serve") runs it, with the engine's connections and secrets.`,
 	flags.StringVar(&inputFile, "input-file", "", "file with a YAML mapping of inputs; - for stdin")
 	flags.StringVar(&name, "name", "", "what lists call the execution; the flow's name if not given")
 	flags.StringVar(&files, "files", "", "directory that tasks read and write files in; one of its own in the store's directory if not given")
-	flags.StringVar(&key, "key", "", "idempotency key: with the same one the same execution is given, and no other is started")
+	flags.StringVar(&key, "key", "", "idempotency key: for a day, the same one gives the same execution")
 	watching.flags(cmd)
 	return cmd
 }

@@ -88,6 +88,7 @@ func (d *daemon) open(ctx context.Context, fail func()) {
 	d.log.Info("the API is served", "address", d.url)
 	hubbing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.work.Go(func() { d.hub.Run(hubbing) })
+	d.work.Go(func() { d.forgetKeys(ctx) })
 	d.work.Go(func() {
 		defer stop()
 		version, _ := buildVersion()
@@ -102,6 +103,22 @@ func (d *daemon) open(ctx context.Context, fail func()) {
 		}
 		d.failed = server.Serve(ctx, d.listener, closingPatience)
 	})
+}
+
+// forgetKeys forgets idempotency keys, once an hour.
+func (d *daemon) forgetKeys(ctx context.Context) {
+	tick := time.NewTicker(pruneInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := d.app.forgetKeys(ctx, d.store, time.Now().Add(-keyLife)); err != nil && ctx.Err() == nil {
+			d.log.Error("cannot forget old idempotency keys", "error", err)
+		}
+	}
 }
 
 // wait waits for the end of the server.

@@ -30,7 +30,7 @@ type apiSite struct {
 }
 
 // newAPISite starts a server. Its store is open here, too, as for the command line.
-func newAPISite(t *testing.T) *apiSite {
+func newAPISite(t testing.TB) *apiSite {
 	t.Helper()
 	dir := t.TempDir()
 	d, err := startDaemon(t, dir, filepath.Join(dir, "data"))

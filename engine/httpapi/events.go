@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -189,10 +190,18 @@ func (t *streaming) state(ctx context.Context, state api.Execution) error {
 				return err
 			}
 		default:
-			return t.send(stateEvent(state).bytes)
+			select {
+			case <-t.listener.over:
+				return errBehind // there are lines that it has not got
+			default:
+				return t.send(stateEvent(state).bytes)
+			}
 		}
 	}
 }
+
+// errBehind ends a stream that was too far behind.
+var errBehind = errors.New("the stream is too far behind")
 
 // goOn sends events until the client has gone, the server is to end, the token does
 // not count any more, or the client is too far behind.

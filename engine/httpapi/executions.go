@@ -50,7 +50,7 @@ func (s *Server) executionRoutes() {
 }
 
 type startExecution struct {
-	Key  string `header:"Idempotency-Key" maxLength:"256" doc:"Makes the request safe to repeat: the same key gives the same execution"`
+	Key  string `header:"Idempotency-Key" maxLength:"256" doc:"Makes the request safe to repeat: the same key gives the same execution, for a day at least"`
 	Body api.Start
 }
 

@@ -83,8 +83,10 @@ type listener struct {
 	owner  string
 	id     engine.ID // of the execution; empty for all of the owner's
 	events chan event
-	over   chan struct{} // closed when it was too far behind
-	once   sync.Once
+	// over is closed when it was too far behind. It gets nothing more then: what it has
+	// got is without a gap, and it goes on from there when it is opened again.
+	over   chan struct{}
+	behind bool // over is closed
 }
 
 // event is an event as it is sent.
@@ -229,13 +231,14 @@ func (h *Hub) give(owner string, id engine.ID, made func() event) {
 	}
 	e := made()
 	for _, l := range listeners {
-		if l.owner != owner {
+		if l.owner != owner || l.behind {
 			continue // ids are no secret, and no right
 		}
 		select {
 		case l.events <- e:
 		default:
-			l.once.Do(func() { close(l.over) })
+			l.behind = true
+			close(l.over)
 		}
 	}
 }

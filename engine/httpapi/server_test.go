@@ -29,8 +29,20 @@ const (
 // world is what a server is tested with: one user, flows that fail in every way, and a
 // log of executions in memory.
 type world struct {
-	mu    sync.Mutex
-	lines []httpapi.NewsLine
+	mu     sync.Mutex
+	lines  []httpapi.NewsLine
+	status string // of all executions; running if empty
+}
+
+// execution gives an execution as it is.
+func (w *world) execution(id string) api.Execution {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := api.Execution{ID: id, Status: "running"}
+	if w.status != "" {
+		e.Status = w.status
+	}
+	return e
 }
 
 func (w *world) Authenticate(_ context.Context, text, _ string) (engine.User, engine.Token, error) {
@@ -54,7 +66,7 @@ func (w *world) Lines(_ context.Context, after int64, limit int) ([]httpapi.News
 }
 
 func (w *world) Execution(_ context.Context, id engine.ID) (api.Execution, string, error) {
-	return api.Execution{ID: string(id), Status: "running"}, "ann", nil
+	return w.execution(string(id)), "ann", nil
 }
 
 // flowsOf is a service that fails as it is asked to.
@@ -78,8 +90,8 @@ type executionsOf struct {
 	world *world
 }
 
-func (executionsOf) Execution(_ context.Context, id string) (api.Execution, error) {
-	return api.Execution{ID: id, Status: "running"}, nil
+func (e executionsOf) Execution(_ context.Context, id string) (api.Execution, error) {
+	return e.world.execution(id), nil
 }
 
 func (e executionsOf) Log(ctx context.Context, _ string, after int64, limit int) (api.Log, error) {
@@ -283,4 +295,46 @@ func TestTokenGoesNowhereElse(t *testing.T) {
 			t.Errorf("%q: got %v", address, err)
 		}
 	}
+}
+
+// TestEndComesLast opens a stream of an execution that has just ended, of which the hub
+// has not handed out more lines than a stream may be behind: its end is not told before
+// they are seen.
+func TestEndComesLast(t *testing.T) {
+	t.Parallel()
+	w := &world{status: "running"}
+	_, hub, address := start(t, w, io.Discard)
+	client, err := api.NewClient(address, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	listens := make(chan struct{})
+	go func() { // so that the hub does not begin at the last line
+		first := sync.OnceFunc(func() { close(listens) })
+		_ = client.Watch(t.Context(), "other", 0, func(api.Event) error { first(); return nil }, nil)
+	}()
+	<-listens
+	const lines = 3000
+	w.mu.Lock()
+	for n := range lines {
+		w.lines = append(w.lines, httpapi.NewsLine{Owner: "ann", Flow: "x", Line: api.Line{Position: int64(n + 1), Level: "info"}})
+	}
+	w.status = "succeeded"
+	w.mu.Unlock()
+	seen, ended := 0, errors.New("it has ended")
+	err = client.Watch(t.Context(), "x", 0, func(e api.Event) error {
+		if e.Line != nil {
+			seen++
+			return nil
+		}
+		if e.State.HasEnded() {
+			return ended
+		}
+		return nil
+	}, nil)
+	if !errors.Is(err, ended) || seen != lines {
+		t.Errorf("the end came after %d lines of %d: %v", seen, lines, err)
+	}
+	hub.Committed(nil, 0)
 }
