@@ -57,9 +57,15 @@ connection, lays its attached Vault secrets over it, lays the flow's inputs over
 	flags.StringVar(&a.flags.vaultFile, "vault-file", "", "file of Vault configurations (WEIR_VAULT_FILE)")
 	flags.StringVarP(&a.flags.output, "output", "o", "table", "how to print data: table, json or yaml")
 	flags.BoolVar(&a.flags.noInput, "no-input", false, "never ask; the default when stdin is no terminal")
+	serve := newServe(a)
+	serve.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		_, err := a.configure(cmd)
+		return err
+	}
 	root.AddCommand(
 		newRun(a),
-		newServe(a),
+		serve,
+		newConfig(a, serve),
 		newExecution(a),
 		newFlow(a),
 		newConnection(a),

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -28,17 +27,14 @@ type listening struct {
 
 func (l *listening) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&l.address, "listen", "", "address of the API (WEIR_LISTEN; default "+defaultListen+"); port 0 takes a free one; none for no API")
-	flags.StringVar(&l.certFile, "tls-cert", "", "file with the server's certificate (WEIR_TLS_CERT)")
-	flags.StringVar(&l.keyFile, "tls-key", "", "file with its key (WEIR_TLS_KEY)")
+	flags.StringVar(&l.address, "listen", defaultListen, "address of the API; port 0 takes a free one; none for no API")
+	flags.StringVar(&l.certFile, "tls-cert", "", "file with the server's certificate")
+	flags.StringVar(&l.keyFile, "tls-key", "", "file with its key")
 	flags.BoolVar(&l.plain, "plain-http", false, "serve other machines without TLS: something in front of weir must provide it")
 }
 
-// check completes and checks what the flags say.
-func (l *listening) check(a *app) error {
-	l.address = cmp.Or(l.address, a.getenv("WEIR_LISTEN"), defaultListen)
-	l.certFile = cmp.Or(l.certFile, a.getenv("WEIR_TLS_CERT"))
-	l.keyFile = cmp.Or(l.keyFile, a.getenv("WEIR_TLS_KEY"))
+// check checks what the flags say.
+func (l *listening) check(*app) error {
 	if l.address == noListen {
 		return nil
 	}
