@@ -49,7 +49,7 @@ return { sum = sum, head = #head }
 `
 
 const crashPart = `
-task("FAKE", { operation = "count", counter = input.p .. "part-once" })
+task("FAKE", { operation = "count", counter = input.p .. "part-once", password = secret("secret/part#password") })
 return task("FAKE", { counter = input.p .. "part", payload = 1 }).output.inputs.payload
 `
 
@@ -106,6 +106,7 @@ func newCrashSite(t *testing.T, rounds int) *crashSite {
 	}
 	server := servers.GitHTTP(t, servers.GitHTTPOptions{Root: s.user.dir})
 	s.user.write("part.lua", crashPart)
+	s.user.write("secrets.yaml", "secret/part: {password: hunter22hunter22}\n")
 	s.user.write("conn/repository.yaml", fmt.Sprintf("name: repository\ntype: GIT\nvalue: {command: metadata, repository_url: %q}\n", server.URL+"/repo/.git"))
 	if s.store, err = store.Open(t.Context(), store.Config{Dir: filepath.Join(s.user.dir, "data")}); err != nil {
 		t.Fatal(err)
@@ -153,7 +154,7 @@ func (s *crashSite) begin() {
 // serve starts an engine by the name of the program that it is.
 func (s *crashSite) serve(command *exec.Cmd) {
 	s.t.Helper()
-	command.Args = append(command.Args, "serve", "--grace", "0s", "--connections", "conn")
+	command.Args = append(command.Args, "serve", "--grace", "0s", "--connections", "conn", "--secrets", "secrets.yaml")
 	s.log = &crashLog{}
 	command.Stderr = s.log
 	if err := command.Start(); err != nil {
@@ -356,6 +357,31 @@ func (s *crashSite) check() {
 	orders, err := s.store.Executions().Orders(s.t.Context())
 	if err != nil || len(orders) > 0 {
 		s.t.Errorf("orders are left: %v, %v", orders, err)
+	}
+	s.recorded()
+}
+
+// recorded looks for the audit event of each step that had a secret.
+func (s *crashSite) recorded() {
+	s.t.Helper()
+	read := map[engine.ID]bool{}
+	for before := int64(0); ; {
+		events, err := s.store.Audit().List(s.t.Context(), store.AuditFilter{All: true, Before: before})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, e := range events {
+			if e.What == engine.AuditSecretRead && e.Path == "secret/part" {
+				read[e.Execution] = true
+			}
+			before = e.Number
+		}
+		if len(events) == 0 {
+			break
+		}
+	}
+	if got, want := len(read), crashFlows*s.rounds; got != want {
+		s.t.Errorf("the readings of %d steps are on record, not of %d", got, want)
 	}
 }
 

@@ -140,6 +140,7 @@ func (a *app) serve(ctx context.Context, s serving) error {
 	}
 	log := engineLog(a.err, a.flags.output)
 	s.config.Log = log
+	a.serving = true
 	served, err := a.newDaemon(ctx, opened, &s)
 	if err != nil {
 		return err
@@ -168,7 +169,9 @@ func (a *app) serve(ctx context.Context, s serving) error {
 	ctx, fail := context.WithCancel(ctx)
 	defer fail()
 	served.open(ctx, fail)
-	err = errors.Join(runner.Serve(ctx), served.wait())
+	err = runner.Serve(ctx)
+	fail() // the API ends with the engine
+	err = errors.Join(err, served.wait())
 	stop()
 	<-pruned
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/weir-engine/weir/connections"
 	"github.com/weir-engine/weir/connections/schema"
@@ -246,11 +247,20 @@ func (r *secretReader) account(ctx context.Context, ref secret.Ref) error {
 	asked := ref
 	asked.Version = 0
 	event.Path = asked.String()
-	if err == nil {
-		err = opened.Audit().Record(ctx, event)
-	}
-	if err == nil || ctx.Err() != nil {
-		return ctx.Err()
+	for err == nil {
+		if err = opened.Audit().Record(ctx, event); err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !r.app.serving || kindOf(err) != engine.Unavailable {
+			break
+		}
+		// As all that the engine writes: when there is room on the disk again.
+		select {
+		case <-time.After(time.Second):
+			err = nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return &secret.ReadError{
 		Ref: ref, Reason: secret.Unreachable, Err: err,

@@ -32,6 +32,7 @@ type wired struct {
 	closers []func() error
 	client  *api.Client        // of the server that WEIR_ADDR names
 	once    singleflight.Group // starts that have the same idempotency key
+	serving bool               // this is the engine
 }
 
 // close ends everything that was opened, in the opposite order.
