@@ -29,17 +29,19 @@ place, and every journal can be played back. The engine may run meanwhile.`,
 				texts = append(texts, fault.Error())
 			}
 			data := map[string]any{
-				"connections": seen.Connections, "documents": seen.Documents, "settings": seen.Settings, "texts": seen.Texts,
+				"connections": seen.Connections, "documents": seen.Documents, "users": seen.Users, "audit_events": seen.AuditEvents, "settings": seen.Settings, "texts": seen.Texts,
 				"executions": seen.Executions, "events": seen.Events, "lines": seen.Lines, "faults": anyList(texts),
 			}
 			err = a.print(data, func(t *table) {
 				t.row("connections", seen.Connections)
 				t.row("documents", seen.Documents)
+				t.row("users", seen.Users)
 				t.row("settings", seen.Settings)
 				t.row("texts of flows", seen.Texts)
 				t.row("executions", seen.Executions)
 				t.row("events", seen.Events)
 				t.row("lines of logs", seen.Lines)
+				t.row("audit events", seen.AuditEvents)
 				t.row("faults", len(faults))
 			})
 			if err != nil || len(faults) == 0 {

@@ -1,6 +1,7 @@
 // Package store keeps what weir must remember in one SQLite file, encrypted:
-// connections and other documents of users, and the executions of flows with their
-// journals, logs and settings.
+// connections and other documents of users, the executions of flows with their
+// journals, logs and settings, schedules and webhooks, and the users themselves with
+// their tokens, the rights they share, and what was audited.
 //
 // A data key encrypts everything that a user typed, but owners, names, kinds,
 // types, revisions and times, by which rows are found. Each ciphertext is bound
@@ -11,7 +12,9 @@
 // What executions write is encrypted under keys of their own, which are derived
 // from a journal key that the data key encrypts. In the clear are their ids,
 // owners, names, states and times, the names of settings, and the digests of the
-// texts of flows.
+// texts of flows. Of a token and a webhook's key there is a digest only. The role of a
+// user, the user of a token and the right of a share are encrypted with their row, so
+// that nobody who can write to the file without the key gives themselves a right.
 //
 // Several processes may use one store at once; one of them may be its engine, see
 // [Store.TakeEngine]. Every write is one transaction, on disk when it returns or,
