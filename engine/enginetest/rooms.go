@@ -269,7 +269,7 @@ func limitTests() map[string]func(*world) {
 // testLimit gives a flow that exceeds a limit, beside one that does not.
 func testLimit(script, message string) func(*world) {
 	return func(w *world) {
-		w.setup.Limits = flows.Limits{Instructions: 20_000_000}
+		w.setup.Limits = flows.Limits{Instructions: 4_000_000, Memory: 16 << 20}
 		other := w.start(`for i = 1, 5 do task("FAKE", { counter = "other", delay = "1s" }) end return "unharmed"`)
 		_ = w.fails(w.start(script), engine.Failed, engine.Limit, message)
 		w.output(other, `"unharmed"`)

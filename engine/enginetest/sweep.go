@@ -128,18 +128,21 @@ func (p *player) play() (got played) {
 	if got.problem = p.begin(); got.problem != "" {
 		return got
 	}
-	for n := 0; ; n++ {
+	for n, seen := 0, -1; ; n++ {
 		p.nap(n)
 		if died(p.engine) {
 			p.again()
 		}
-		tree, err := p.on().Tree(p.Context(), p.id)
-		if err != nil {
-			got.problem = err.Error()
-			return got
-		}
-		if p.answer(tree); p.isOver(tree) {
-			break
+		if commits := p.commits + p.engine.Commits(); commits != seen || n%20 == 0 { // something may have changed
+			seen = commits
+			tree, err := p.on().Tree(p.Context(), p.id)
+			if err != nil {
+				got.problem = err.Error()
+				return got
+			}
+			if p.answer(tree); p.isOver(tree) {
+				break
+			}
 		}
 		p.disturb(n)
 		if n > 5000 {
