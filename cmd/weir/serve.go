@@ -89,7 +89,7 @@ func (s *serving) check(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := s.listening.check(a); err != nil {
+	if err := s.listening.check(); err != nil {
 		return err
 	}
 	s.config.TaskLimits = map[string]int{}
@@ -211,11 +211,7 @@ func (a *app) retain(ctx context.Context, opened *store.Store, after time.Durati
 	tick := time.NewTicker(pruneInterval)
 	defer tick.Stop()
 	for {
-		before := time.Now().Add(-after)
-		n, err := a.prune(ctx, opened, before)
-		if err == nil {
-			err = a.forgetKeys(ctx, opened, before)
-		}
+		n, err := a.prune(ctx, opened, time.Now().Add(-after))
 		if n > 0 {
 			log.Info("removed old executions", "executions", n)
 		}

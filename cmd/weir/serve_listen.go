@@ -34,7 +34,7 @@ func (l *listening) flags(cmd *cobra.Command) {
 }
 
 // check checks what the flags say.
-func (l *listening) check(*app) error {
+func (l *listening) check() error {
 	if l.address == noListen {
 		return nil
 	}
