@@ -116,7 +116,12 @@ func TestOracleRotation(t *testing.T) {
 	if got := server.Statements(); len(got) != 3 {
 		t.Errorf("the server got %q", got)
 	}
-	// What was kept for the next task ends with the program.
+	checkGoodbye(t, a, server)
+}
+
+// checkGoodbye checks that what was kept for the next task ends with the program.
+func checkGoodbye(t *testing.T, a *app, server *oracle.Server) {
+	t.Helper()
 	if err := a.close(); err != nil {
 		t.Error(err)
 	}

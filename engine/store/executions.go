@@ -77,7 +77,7 @@ func (e *Executions) load(ctx context.Context, id engine.ID) (h journal.History,
 	}
 	defer func() { _ = tx.Rollback() }()
 	var key int64
-	if h.Row, err = scanRow(e.queries.in(ctx, tx, selectExecution).QueryRowContext(ctx, string(id)), &key); err != nil {
+	if h.Row, err = scanRow(e.queries.row(ctx, tx, selectExecution, string(id)), &key); err != nil {
 		if errors.Is(err, sql.ErrNoRows) {
 			err = missingExecution(id)
 		}
@@ -89,7 +89,7 @@ func (e *Executions) load(ctx context.Context, id engine.ID) (h journal.History,
 	}
 	h.TraceKey = root.derive("trace", string(h.Root), h.Owner)
 	m := newMember(root, key, string(id), string(h.Root), string(h.Parent), h.Owner)
-	events, err := e.queries.in(ctx, tx, selectEvents).QueryContext(ctx, string(id))
+	events, err := e.queries.rows(ctx, tx, selectEvents, string(id))
 	if err != nil {
 		return h, err
 	}
@@ -97,17 +97,17 @@ func (e *Executions) load(ctx context.Context, id engine.ID) (h journal.History,
 		return h, err
 	}
 	e.members.keep(id, m)
-	traces, err := e.queries.in(ctx, tx, selectTraces).QueryContext(ctx, string(h.Root))
+	traces, err := e.queries.rows(ctx, tx, selectTraces, string(h.Root))
 	if err != nil {
 		return h, err
 	}
 	if h.Traces, err = readTraces(traces, root, h.Row); err != nil {
 		return h, err
 	}
-	if err = e.queries.in(ctx, tx, lastLine).QueryRowContext(ctx, string(id)).Scan(&h.Lines); err != nil || h.Lines == 0 {
+	if err = e.queries.row(ctx, tx, lastLine, string(id)).Scan(&h.Lines); err != nil || h.Lines == 0 {
 		return h, err
 	}
-	err = e.queries.in(ctx, tx, lastOrdinal).QueryRowContext(ctx, string(id)).Scan(&h.Ordinal)
+	err = e.queries.row(ctx, tx, lastOrdinal, string(id)).Scan(&h.Ordinal)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}

@@ -27,7 +27,7 @@ func (q *queries) prepare(ctx context.Context) error {
 	}
 	made := map[string]*sql.Stmt{}
 	for _, text := range []string{selectExecution, selectEvents, selectTraces, lastLine, lastOrdinal} {
-		statement, err := q.s.db.PrepareContext(ctx, text)
+		statement, err := q.s.db.PrepareContext(ctx, text) //nolint:sqlclosecheck // it is closed with the store
 		if err != nil {
 			return errors.Join(err, closeAll(made))
 		}
@@ -42,7 +42,16 @@ func (q *queries) prepare(ctx context.Context) error {
 	return nil
 }
 
-// in gives a query as part of a transaction, with which it ends.
+// row asks a query for one row as part of a transaction.
+func (q *queries) row(ctx context.Context, tx *sql.Tx, text string, args ...any) *sql.Row {
+	return q.in(ctx, tx, text).QueryRowContext(ctx, args...) //nolint:sqlclosecheck // it ends with the transaction
+}
+
+// rows asks a query as part of a transaction.
+func (q *queries) rows(ctx context.Context, tx *sql.Tx, text string, args ...any) (*sql.Rows, error) {
+	return q.in(ctx, tx, text).QueryContext(ctx, args...) //nolint:sqlclosecheck // it ends with the transaction
+}
+
 func (q *queries) in(ctx context.Context, tx *sql.Tx, text string) *sql.Stmt {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
