@@ -24,7 +24,7 @@ const (
 	// upload.
 	abortTime = 5 * time.Second
 	// abortQuiet is how long parts are waited for that were on their way.
-	abortQuiet = time.Second
+	abortQuiet = 2 * time.Second
 )
 
 // partsHeader is what an upload in parts is.
