@@ -98,7 +98,12 @@ func (u *partsUpload) do(ctx context.Context, doing, source string) (done sent, 
 	if err != nil {
 		return sent{}, err
 	}
-	out, err := u.run(ctx)
+	var out *s3.CompleteMultipartUploadOutput
+	if resumed == 0 || u.alive(ctx) {
+		out, err = u.run(ctx)
+	} else {
+		err = &types.NoSuchUpload{}
+	}
 	if done, ok := u.completed(ctx, err); ok {
 		return sent{etag: done.ETag, version: done.VersionId, resumed: resumed}, nil
 	}
@@ -242,15 +247,24 @@ func (u *partsUpload) complete(ctx context.Context) (*s3.CompleteMultipartUpload
 	})
 }
 
+// alive tells whether the service still has the upload. One that has not may cut parts
+// off instead of saying so.
+func (u *partsUpload) alive(ctx context.Context) bool { return codeOf(u.list(ctx)) != "NoSuchUpload" }
+
+// list asks for what the service has of the upload, and gives the error alone.
+func (u *partsUpload) list(ctx context.Context) error {
+	_, err := ask(ctx, u.session, u.at, (*s3.Client).ListParts, &s3.ListPartsInput{
+		Bucket: &u.at.bucket, Key: &u.at.key, UploadId: &u.header.ID, MaxParts: aws.Int32(1), ExpectedBucketOwner: u.session.owner(),
+	})
+	return err
+}
+
 // completed tells whether the upload was completed already, by a request whose answer
 // was lost: there is no upload any more, and the object is what its parts make.
 func (u *partsUpload) completed(ctx context.Context, err error) (*s3.HeadObjectOutput, bool) {
 	code := codeOf(err)
 	if code == "PreconditionFailed" { // perhaps by that very object
-		_, err := ask(ctx, u.session, u.at, (*s3.Client).ListParts, &s3.ListPartsInput{
-			Bucket: &u.at.bucket, Key: &u.at.key, UploadId: &u.header.ID, ExpectedBucketOwner: u.session.owner(),
-		})
-		code = codeOf(err)
+		code = codeOf(u.list(ctx))
 	}
 	if code != "NoSuchUpload" {
 		return nil, false
