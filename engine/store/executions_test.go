@@ -256,7 +256,7 @@ func TestCommitClosed(t *testing.T) {
 func TestTampered(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ statement, want string }{
-		"one bit":           {`UPDATE journal SET body = CAST(substr(body, 1, length(body) - 1) || x'00' AS BLOB) WHERE execution = 'a' AND number = 1`, "event 1 of execution a cannot be read"},
+		"one bit":           {`UPDATE journal SET body = CAST(substr(body, 1, length(body) - 1) || CASE WHEN substr(body, -1) = x'00' THEN x'01' ELSE x'00' END AS BLOB) WHERE execution = 'a' AND number = 1`, "event 1 of execution a cannot be read"},
 		"cut":               {`UPDATE journal SET body = x'' WHERE execution = 'a' AND number = 2`, "event 2 of execution a cannot be read"},
 		"other number":      {`UPDATE journal SET body = (SELECT body FROM journal WHERE execution = 'a' AND number = 1) WHERE execution = 'a' AND number = 2`, "event 2 of execution a cannot be read"},
 		"other execution":   {`UPDATE journal SET body = (SELECT body FROM journal WHERE execution = 'b' AND number = 1) WHERE execution = 'a' AND number = 1`, "event 1 of execution a cannot be read"},

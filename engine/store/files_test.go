@@ -47,7 +47,7 @@ func TestSwappedRows(t *testing.T) {
 		"another name":       `UPDATE connection SET name = 'oracle2' WHERE id = 2; UPDATE connection SET name = 'b' WHERE id = 1`,
 		"another type":       `UPDATE connection_revision SET type = 'GIT'`,
 		"from a document":    `UPDATE connection_revision SET body = (SELECT body FROM document)`,
-		"one bit":            `UPDATE connection_revision SET body = CAST(substr(body, 1, length(body) - 1) || x'00' AS BLOB)`,
+		"one bit":            `UPDATE connection_revision SET body = CAST(substr(body, 1, length(body) - 1) || CASE WHEN substr(body, -1) = x'00' THEN x'01' ELSE x'00' END AS BLOB)`,
 		"cut":                `UPDATE connection_revision SET body = x''`,
 	} {
 		t.Run(name, func(t *testing.T) {
