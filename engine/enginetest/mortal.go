@@ -17,8 +17,10 @@ type Mortal struct {
 	after  int           // commits until then; 0 means any number
 	silent bool          // nobody learns of the last one
 	late   time.Duration // until an engine learns that something was written
+	refuse int           // each so many-th commit is refused; 0 for none
 
 	mu      sync.Mutex
+	asked   int           // commits, with those that were refused
 	told    chan struct{} // closed when the engine has learned of the last commit
 	commits int
 	dead    bool
@@ -28,7 +30,8 @@ type Mortal struct {
 // NewMortal gives a store that is lost as a [Setup] says, or when it is told to.
 func NewMortal(below Store, setup Setup) *Mortal {
 	m := &Mortal{
-		Store: below, after: setup.DieAfter, silent: setup.Silent, late: setup.Late, told: make(chan struct{}), died: make(chan struct{}),
+		Store: below, after: setup.DieAfter, silent: setup.Silent, late: setup.Late, refuse: setup.Refuse,
+		told: make(chan struct{}), died: make(chan struct{}),
 	}
 	close(m.told)
 	return m
@@ -73,6 +76,12 @@ func (m *Mortal) Commit(changes []journal.Change, done func(error)) {
 	if m.dead || m.after > 0 && m.commits == m.after {
 		m.die()            // or else the engine could read what it cannot write
 		go done(errLost()) // the caller may hold what done waits for
+		return
+	}
+	if m.asked++; m.refuse > 0 && m.asked%m.refuse == 0 {
+		m.Store.Commit(nil, func(error) { // in the order of the commits
+			done(&engine.Error{Kind: engine.Unavailable, Message: "the disk is full"})
+		})
 		return
 	}
 	m.commits++

@@ -68,6 +68,8 @@ type Setup struct {
 	Silent   bool
 	// Late is how long after it was written the engine learns of a commit.
 	Late time.Duration
+	// Refuse has each so many-th commit fail, as on a full disk; 0 means none.
+	Refuse int
 }
 
 // Suite is what is tested.

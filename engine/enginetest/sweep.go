@@ -57,6 +57,8 @@ type sweptFlow struct {
 	cancel string
 	// retry retries it once when it has failed.
 	retry bool
+	// refuse has the store refuse each so many-th commit.
+	refuse int
 }
 
 // played is what a flow has come to.
@@ -81,6 +83,7 @@ func (s Suite) play(t *testing.T, flow sweptFlow, crashes []int, r *rand.Rand) (
 			w.flow(name, text)
 		}
 		p := &player{world: w, flow: flow, crashes: crashes, random: r, answered: map[string]bool{}}
+		p.setup.Refuse = flow.refuse
 		if p.next(); r != nil {
 			p.setup.Late = []time.Duration{0, time.Millisecond, 150 * time.Millisecond}[r.IntN(3)]
 		}

@@ -158,6 +158,24 @@ func sweptFlows() map[string]sweptFlow { //nolint:funlen // a table
 				return fence > 0`},
 		},
 
+		"settings on a full disk": {
+			text: `
+				local function count(name)
+					return function()
+						local s, n = setting(name), 0
+						for i = 1, 3 do
+							n = n + task("FAKE", { counter = name, payload = i }).output.inputs.payload
+							s:set(n)
+							time.now()
+							n = n + s:get()
+						end
+						return n
+					end
+				end
+				return json.encode(parallel{ count("a"), count("b"), function() for i = 1, 6 do setting("c"):set(i) end return setting("c"):get() end })`,
+			refuse: 3,
+		},
+
 		"questions": {text: `
 			local a = ask{ title = "one" }
 			local both = parallel{ function() return ask{ title = "two" }.answer end, function() return ask{ title = "three" }.answer end }

@@ -83,11 +83,12 @@ func (b *batch) empty() bool {
 }
 
 // take gives what is written next: a setting, or all that there is of the rest. Both
-// have their turns, so that neither waits for as long as there is more of the other.
+// have their turns, so that neither waits for as long as there is more of the other; but
+// answers that the script has been given are written before any that it has not.
 func (o *outbox) take() batch {
 	rest, settings := o.batch, o.settings
 	rest.settings = nil
-	if len(settings) > 0 && (rest.empty() || !o.alone) {
+	if len(settings) > 0 && o.given <= o.next && (rest.empty() || !o.alone) {
 		o.alone, o.settings = true, settings[1:]
 		return batch{settings: settings[:1:1]}
 	}
