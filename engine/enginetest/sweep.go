@@ -74,7 +74,8 @@ type played struct {
 
 // play runs a flow to its end, on engines that end after so many commits each, without
 // having learned of the last one if the number is negative, and on one that does not.
-// With random numbers it is paused and resumed as well, and engines are stopped.
+// With random numbers it is paused and resumed as well, engines are stopped, and what
+// they write is refused at times.
 func (s Suite) play(t *testing.T, flow sweptFlow, crashes []int, r *rand.Rand) (got played) {
 	t.Helper()
 	s.Around(t, func(t *testing.T) {
@@ -86,6 +87,7 @@ func (s Suite) play(t *testing.T, flow sweptFlow, crashes []int, r *rand.Rand) (
 		p.setup.Refuse = flow.refuse
 		if p.next(); r != nil {
 			p.setup.Late = []time.Duration{0, time.Millisecond, 150 * time.Millisecond}[r.IntN(3)]
+			p.setup.Refuse = []int{0, 3, 5, 9}[r.IntN(4)]
 		}
 		got = p.play()
 		if p.id != "" {

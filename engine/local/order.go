@@ -74,6 +74,10 @@ func (f *flow) takeAll() {
 		r.mu.Unlock()
 		return
 	}
+	if f.done && !f.dropped { // they wait until its end is on disk, as ended has it
+		r.mu.Unlock()
+		return
+	}
 	orders := r.told[f.row.ID]
 	delete(r.told, f.row.ID)
 	r.mu.Unlock()

@@ -235,6 +235,9 @@ func (f *flow) unwritten(b batch, err error) {
 	b.after = append(b.after, o.after...)
 	b.settings = append(b.settings, o.settings...)
 	b.unlock = b.unlock || o.unlock
+	if b.state != nil && b.state.Status == engine.Waiting { // it may have news by then
+		b.state, f.leaving = nil, false
+	}
 	if o.state != nil {
 		b.state = o.state
 	}

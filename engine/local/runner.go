@@ -308,6 +308,11 @@ func (r *Runner) ended(f *flow, e engine.Execution) {
 		parent.childEnded(e.ID, e)
 	}
 	r.left(f)
+	r.mu.Lock()
+	late := r.told[e.ID]
+	delete(r.told, e.ID)
+	r.mu.Unlock()
+	r.tooLate(e.ID, late...)
 	if f.row.Parent != "" {
 		r.ending(f.row.Parent, -1)
 		if parent == nil {
