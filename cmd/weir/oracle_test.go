@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -124,6 +125,9 @@ func checkGoodbye(t *testing.T, a *app, server *oracle.Server) {
 	t.Helper()
 	if err := a.close(); err != nil {
 		t.Error(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); server.Count("logoff") < 1 && time.Now().Before(deadline); {
+		<-time.After(time.Millisecond) // the server hears of it a little later
 	}
 	if got := server.Count("logoff"); got != 1 {
 		t.Errorf("%d sessions said goodbye, want the one that was idle", got)

@@ -358,6 +358,7 @@ func TestIdleSessionsEnd(t *testing.T) {
 		return len(loggedIn) == logins && len(loggedIn)-len(goneAgain) <= 2
 	})
 	few.Close()
+	soon(func() bool { return server.Count("login") == server.Count("logoff") })
 	if logins, logoffs := server.Count("login"), server.Count("logoff"); logins != logoffs {
 		t.Errorf("%d logins and %d goodbyes", logins, logoffs)
 	}
