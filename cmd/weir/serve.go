@@ -28,7 +28,7 @@ import (
 // first time when it has taken up its work.
 const (
 	pruneInterval = time.Hour
-	settling      = 10 * time.Second
+	settling      = 2 * time.Second
 )
 
 // serving is what "weir serve" was told.
