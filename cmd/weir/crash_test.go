@@ -253,7 +253,7 @@ func (s *crashSite) decide() {
 	s.t.Helper()
 	for _, row := range s.list(engine.Paused) {
 		if row.Waits != journal.WaitsForDecision {
-			s.t.Fatalf("%s is %+v:\n%s", row.ID, row.State, s.log.String())
+			s.t.Fatalf("%s is %+v:\n%s\n%s", row.ID, row.State, s.log.String(), s.open())
 		}
 		h := s.load(row.ID)
 		for _, step := range journal.NewOutline(h).Steps {

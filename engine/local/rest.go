@@ -21,6 +21,9 @@ func (f *flow) rest() {
 	if f.overdue(); f.changes.writing {
 		return
 	}
+	if f.paused && !f.launched { // it was taken up for no reason: it still waits for what it had waited for
+		f.doubt()
+	}
 	state, soon := f.restingState()
 	if f.isBusy() || soon && !f.runner.crowded(f.row.Root) {
 		f.stay()
