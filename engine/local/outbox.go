@@ -150,13 +150,13 @@ func (f *flow) flush() {
 		}
 		o.next += len(written.events)
 		o.given = max(o.given, o.next)
-		o.openGates()
 		o.traced = max(o.traced, traced)
 		if written.state != nil {
 			f.row.State = *written.state
 		}
 		f.written(written)
 		settled()
+		o.openGates()
 		f.flush()
 		f.advance()
 		f.mu.Unlock()
