@@ -210,6 +210,10 @@ func (f *flow) perform(ctx context.Context, c *call) (e engine.Execution, stoppe
 	if err != nil {
 		return f.endOf(c, cancelledError()), f.runner.stopped()
 	}
+	// Not only the operation leaves the engine: its secrets are read before it.
+	if err := f.awaitDisk(ctx, c.after); err != nil {
+		return f.endOf(c, cancelledError()), f.runner.stopped()
+	}
 	place := &place{slots: f.runner.slots, who: waiter{f.tree.owner, f.row.Root}}
 	if err := place.take(ctx); err != nil {
 		return f.endOf(c, cancelledError()), f.runner.stopped()
@@ -281,10 +285,6 @@ func (f *flow) begin(ctx context.Context, c *call, place *place, taskType string
 		return nil, err
 	}
 	if !once || f.runner.config.Store == nil {
-		if err := f.awaitDisk(ctx, c.after); err != nil {
-			end()
-			return nil, err
-		}
 		return end, nil
 	}
 	written := make(chan struct{})
