@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -196,15 +197,15 @@ func TestLostAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost := 0
+	var lost atomic.Int32
 	way := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(service)
 			r.Out.Host = r.In.Host // which is signed
 		},
 		ModifyResponse: func(r *http.Response) error {
-			if r.Request.Method == http.MethodPost && r.Request.URL.Query().Has("uploadId") && lost < 2 {
-				lost++
+			if r.Request.Method == http.MethodPost && r.Request.URL.Query().Has("uploadId") && lost.Load() < 2 {
+				lost.Add(1)
 				panic(http.ErrAbortHandler)
 			}
 			return nil
@@ -213,13 +214,13 @@ func TestLostAnswer(t *testing.T) {
 	t.Cleanup(way.Close)
 	e := taskstest.NewExecution(t)
 	for i, more := range []inputs{{}, {"only_if_absent": true}} {
-		lost = 0
+		lost.Store(0)
 		write(t, e, "f", random(t, 6<<20))
 		key := fmt.Sprint("k", i)
 		out := mustIn(t, e, driver(), in.with(inputs{"endpoint": way.URL, "command": "upload", "key": key, "file": "f", "part_size": 5 << 20}).with(more))
 		got := must(t, driver(), in.with(inputs{"command": "metadata", "key": key}))
-		if got["etag"] != out["etag"] || lost != 2 {
-			t.Errorf("%v: uploaded %v, there is %v; %d answers were lost", more, out["etag"], got["etag"], lost)
+		if got["etag"] != out["etag"] || lost.Load() != 2 {
+			t.Errorf("%v: uploaded %v, there is %v; %d answers were lost", more, out["etag"], got["etag"], lost.Load())
 		}
 	}
 	if left := leftovers(t, e, in); len(left) > 0 {
@@ -239,12 +240,12 @@ func (d *damaged) Read(p []byte) (int, error) {
 // TestDamagedDownload shows that what changed on its way never gets the file's name.
 func TestDamagedDownload(t *testing.T) {
 	t.Parallel()
-	damaged := false
+	var damaged atomic.Bool
 	m := newMemory(t, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet {
 			return false
 		}
-		damaged = true
+		damaged.Store(true)
 		w.Header().Set("ETag", etagOf([]byte("content")))
 		_, _ = w.Write([]byte("c0ntent"))
 		return true
@@ -252,7 +253,7 @@ func TestDamagedDownload(t *testing.T) {
 	m.store("memory/k", []byte("content"))
 	e := taskstest.NewExecution(t)
 	_, err := e.Run(t.Context(), t, driver(), m.at().with(inputs{"command": "download", "key": "k", "file": "f", "checksums": "always"}))
-	if err == nil || !damaged || !strings.Contains(err.Error(), "checksum") {
+	if err == nil || !damaged.Load() || !strings.Contains(err.Error(), "checksum") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := e.Env().Files.Stat("f"); err == nil {
@@ -264,14 +265,13 @@ func TestDamagedDownload(t *testing.T) {
 func TestBrokenDownload(t *testing.T) {
 	t.Parallel()
 	content := string(random(t, 1000))
-	breaks := 0
+	var breaks atomic.Int32
 	m := newMemory(t, nil)
 	m.before = func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method != http.MethodGet || breaks == 3 {
+		if r.Method != http.MethodGet || breaks.Load() == 3 {
 			return false
 		}
-		breaks++
-		from := 300 * (breaks - 1)
+		from := 300 * (int(breaks.Add(1)) - 1)
 		w.Header().Set("ETag", etagOf([]byte(content)))
 		if r.Header.Get("Range") != "" {
 			w.Header().Set("Content-Range", "bytes "+strings.TrimPrefix(r.Header.Get("Range"), "bytes=")+"/1000")
@@ -286,8 +286,8 @@ func TestBrokenDownload(t *testing.T) {
 	m.store("memory/k", []byte(content))
 	e := taskstest.NewExecution(t)
 	mustIn(t, e, driver(), m.at().with(inputs{"command": "download", "key": "k", "file": "f"}))
-	if got := string(read(t, e, "f")); got != content || breaks != 3 {
-		t.Errorf("after %d breaks, what came differs", breaks)
+	if got := string(read(t, e, "f")); got != content || breaks.Load() != 3 {
+		t.Errorf("after %d breaks, what came differs", breaks.Load())
 	}
 }
 

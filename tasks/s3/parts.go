@@ -108,7 +108,7 @@ func (u *partsUpload) do(ctx context.Context, doing, source string) (done sent, 
 		return sent{etag: done.ETag, version: done.VersionId, resumed: resumed}, nil
 	}
 	if codeOf(err) == "NoSuchUpload" && resumed > 0 { // somebody has ended it meanwhile
-		u.meter.done.Store(0)
+		u.meter.restart()
 		resumed = 0
 		if err = u.create(ctx); err == nil {
 			out, err = u.run(ctx)

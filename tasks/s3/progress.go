@@ -1,20 +1,33 @@
 package s3
 
-import "sync/atomic"
+import "sync"
 
 // meter tells how far a transfer is. It is safe for concurrent use.
 type meter struct {
 	report  func(done, total int64, message string)
 	message string
 	total   int64
-	done    atomic.Int64
-	told    atomic.Int64
+
+	mu   sync.Mutex // held while it is told, so that reports come in their order
+	done int64
+	told int64
 }
 
-// step is how many bytes or items pass between two reports.
+// add notes that n more are done; step is how many bytes or items pass between two
+// reports. The end is always told.
 func (m *meter) add(n, step int64) {
-	done := m.done.Add(n)
-	if told := m.told.Load(); (done-told >= step || done == m.total) && m.told.CompareAndSwap(told, done) {
-		m.report(done, m.total, m.message)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done += n
+	if m.done-m.told >= step || m.done == m.total && m.told != m.total {
+		m.told = m.done
+		m.report(m.done, m.total, m.message)
 	}
+}
+
+// restart forgets what was done.
+func (m *meter) restart() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done, m.told = 0, 0
 }
