@@ -9,23 +9,41 @@ import (
 	"testing"
 )
 
-// builtWeir builds weir once for all tests and benchmarks that need the real
-// binary: another process, as its users start it.
-var builtWeir = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "weir-test-*")
-	if err != nil {
-		return "", err
+// built is weir, built once for all tests and benchmarks that need the real binary:
+// another process, as its users start it.
+var built program
+
+type program struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func (p *program) make() {
+	if p.dir, p.err = os.MkdirTemp("", "weir-test-*"); p.err != nil {
+		return
 	}
-	file := filepath.Join(dir, "weir")
-	cmd := exec.Command("go", "build", "-o", file, ".")
+	cmd := exec.Command("go", "build", "-o", p.file(), ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
-		return "", &buildError{err, out.String()}
+		p.err = &buildError{err, out.String()}
 	}
-	return file, nil
-})
+}
+
+func (p *program) file() string { return filepath.Join(p.dir, "weir") }
+
+// cleaned runs tests, and leaves nothing of what was built for them.
+type cleaned struct{ *testing.M }
+
+func (c cleaned) Run() int {
+	code := c.M.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
+	return code
+}
 
 type buildError struct {
 	error
@@ -36,9 +54,9 @@ func (e *buildError) Error() string { return "build weir: " + e.error.Error() + 
 
 func weirBinary(tb testing.TB) string {
 	tb.Helper()
-	file, err := builtWeir()
-	if err != nil {
-		tb.Fatal(err)
+	built.once.Do(built.make)
+	if built.err != nil {
+		tb.Fatal(built.err)
 	}
-	return file
+	return built.file()
 }

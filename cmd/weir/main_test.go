@@ -19,7 +19,7 @@ import (
 // TestMain lets the scripts run this test binary as weir, with the real main, and
 // TestSoak as a process of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"weir": main, "weir-soak": soaked, "weir-cramped": cramped, "weir-on-a-clock": onAClock})
+	testscript.Main(cleaned{m}, map[string]func(){"weir": main, "weir-soak": soaked, "weir-cramped": cramped, "weir-on-a-clock": onAClock})
 }
 
 // TestScripts runs testdata/script/*.txtar. Each one has its own home, data
