@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,7 +99,7 @@ func (a *app) prune(ctx context.Context, opened *store.Store, before time.Time) 
 	}
 	n, err := opened.Executions().Prune(ctx, before)
 	if err != nil {
-		return n, err
+		return n, err // the files are found the next time
 	}
 	for _, id := range ended {
 		if _, err := opened.Executions().Row(ctx, id); exitCode(err) != exitNotFound {
@@ -121,8 +122,11 @@ func (a *app) filesRoot() (string, error) {
 	return filepath.Join(dir, "files"), err
 }
 
+// executionID is what [local.NewID] makes.
+var executionID = regexp.MustCompile(`^[0-9a-f]{11}[a-z2-7]{12}$`)
+
 // withFiles gives the executions that ended before a time and have a files directory
-// of their own.
+// of their own, also those of which nothing but that is left: somebody was interrupted.
 func withFiles(ctx context.Context, executions *store.Executions, dir string, before time.Time) ([]engine.ID, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -133,6 +137,10 @@ func withFiles(ctx context.Context, executions *store.Executions, dir string, be
 		row, err := executions.Row(ctx, engine.ID(entry.Name()))
 		switch {
 		case exitCode(err) == exitNotFound:
+			// Its execution was on disk before it was made, and is gone.
+			if entry.IsDir() && executionID.MatchString(entry.Name()) {
+				ended = append(ended, engine.ID(entry.Name()))
+			}
 		case err != nil:
 			return nil, err
 		case row.Status.Ended() && row.Ended.Before(before):
