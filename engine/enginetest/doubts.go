@@ -12,22 +12,23 @@ import (
 // and of which it is not known whether it took effect.
 func doubtTests() map[string]func(*world) {
 	return map[string]func(*world){
-		"an answer repeats the step":          testRepeat,
-		"an answer takes it as failed":        testTakenAsFailed,
-		"an answer takes it as done":          testTakenAsDone,
-		"a wrong answer changes nothing":      testWrongAnswer,
-		"the question outlives crashes":       testQuestionOutlives,
-		"one answer allows one repetition":    testOneRepetition,
-		"retries allow repetition":            testRetryAllows,
-		"an idempotency key allows it":        testKeyAllows,
-		"nothing was sent":                    testNothingWasSent,
-		"two doubts in branches":              testTwoDoubts,
-		"others go on beside a doubt":         testBesideADoubt,
-		"a doubt in a child flow":             testDoubtInChild,
-		"cancelled while in doubt":            testCancelledInDoubt,
-		"cancelled in doubt after it left":    testCancelledInDoubtLater,
-		"a doubt in a deferred function":      testDoubtInDeferred,
-		"an answer that comes while it loads": testAnswerAtOnce,
+		"an answer repeats the step":                        testRepeat,
+		"an answer takes it as failed":                      testTakenAsFailed,
+		"an answer takes it as done":                        testTakenAsDone,
+		"a wrong answer changes nothing":                    testWrongAnswer,
+		"the question outlives crashes":                     testQuestionOutlives,
+		"a question of a flow that is taken up for nothing": testTakenUpForNothing,
+		"one answer allows one repetition":                  testOneRepetition,
+		"retries allow repetition":                          testRetryAllows,
+		"an idempotency key allows it":                      testKeyAllows,
+		"nothing was sent":                                  testNothingWasSent,
+		"two doubts in branches":                            testTwoDoubts,
+		"others go on beside a doubt":                       testBesideADoubt,
+		"a doubt in a child flow":                           testDoubtInChild,
+		"cancelled while in doubt":                          testCancelledInDoubt,
+		"cancelled in doubt after it left":                  testCancelledInDoubtLater,
+		"a doubt in a deferred function":                    testDoubtInDeferred,
+		"an answer that comes while it loads":               testAnswerAtOnce,
 	}
 }
 
@@ -96,6 +97,21 @@ func testQuestionOutlives(w *world) {
 	w.counted("once", 2)
 	w.end(id)
 	w.counters(map[string]int{"before": 1, "once": 2, "after": 1})
+}
+
+// testTakenUpForNothing has the engine take up again, from a list that is older than
+// that, a flow that has come to wait for a decision.
+func testTakenUpForNothing(w *world) {
+	w.setup.Stale = true
+	id := w.doubtful()
+	for range 5 {
+		w.start(`return 1`) // the engine looks
+		w.pass(time.Minute)
+		w.becomes(id, engine.Paused, journal.WaitsForDecision)
+	}
+	w.decide(id, journal.DecisionDone)
+	w.output(id, `{}`)
+	w.counters(map[string]int{"before": 1, "once": 1, "after": 1})
 }
 
 // testOneRepetition crashes again in the step that was allowed to repeat.

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ type Mortal struct {
 	silent bool          // nobody learns of the last one
 	late   time.Duration // until an engine learns that something was written
 	refuse int           // each so many-th commit is refused; 0 for none
+	stale  bool          // what was due at the look before is due
 
 	mu      sync.Mutex
 	asked   int           // commits, with those that were refused
@@ -25,12 +27,13 @@ type Mortal struct {
 	commits int
 	dead    bool
 	died    chan struct{}
+	due     []journal.Row // at the last look
 }
 
 // NewMortal gives a store that is lost as a [Setup] says, or when it is told to.
 func NewMortal(below Store, setup Setup) *Mortal {
 	m := &Mortal{
-		Store: below, after: setup.DieAfter, silent: setup.Silent, late: setup.Late, refuse: setup.Refuse,
+		Store: below, after: setup.DieAfter, silent: setup.Silent, late: setup.Late, refuse: setup.Refuse, stale: setup.Stale,
 		told: make(chan struct{}), died: make(chan struct{}),
 	}
 	close(m.told)
@@ -151,7 +154,20 @@ func (m *Mortal) Due(ctx context.Context, now time.Time, perOwner int) ([]journa
 	if err := m.lost(); err != nil {
 		return nil, time.Time{}, err
 	}
-	return m.Store.Due(ctx, now, perOwner)
+	rows, next, err := m.Store.Due(ctx, now, perOwner)
+	if !m.stale || err != nil {
+		return rows, next, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := m.due
+	m.due = slices.Clone(rows)
+	for _, row := range old {
+		if !slices.ContainsFunc(m.due, func(r journal.Row) bool { return r.ID == row.ID }) {
+			rows = append(rows, row)
+		}
+	}
+	return rows, next, nil
 }
 
 // Recover makes everything due that was running.

@@ -70,6 +70,9 @@ type Setup struct {
 	Late time.Duration
 	// Refuse has each so many-th commit fail, as on a full disk; 0 means none.
 	Refuse int
+	// Stale has what was due at one look of the engine be due at the next one, too: a
+	// list that was read before something was written.
+	Stale bool
 }
 
 // Suite is what is tested.

@@ -88,6 +88,7 @@ func (s Suite) play(t *testing.T, flow sweptFlow, crashes []int, r *rand.Rand) (
 		if p.next(); r != nil {
 			p.setup.Late = []time.Duration{0, time.Millisecond, 150 * time.Millisecond}[r.IntN(3)]
 			p.setup.Refuse = []int{0, 3, 5, 9}[r.IntN(4)]
+			p.setup.Stale = r.IntN(2) == 0
 		}
 		got = p.play()
 		if p.id != "" {
