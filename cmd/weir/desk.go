@@ -70,18 +70,14 @@ func (d *desk) services() httpapi.Services {
 // row gives the execution that an id, or the beginning of one, means.
 func (d *desk) row(ctx context.Context, text string) (journal.Row, error) {
 	id := engine.ID(strings.ToLower(strings.TrimSpace(text)))
-	executions := d.store.Executions()
 	row, err := d.exactly(ctx, id)
 	if err == nil || exitCode(err) != exitNotFound {
 		return row, err
 	}
 	const most = 5
-	below := strings.Contains(string(id), ".")
-	var ids []engine.ID
-	if id != "" {
-		if ids, err = executions.Find(ctx, d.owner, string(id), below, most+1); err != nil {
-			return journal.Row{}, err
-		}
+	ids, err := d.beginningWith(ctx, id, most+1)
+	if err != nil {
+		return journal.Row{}, err
 	}
 	switch {
 	case len(ids) == 1:
@@ -94,13 +90,26 @@ func (d *desk) row(ctx context.Context, text string) (journal.Row, error) {
 	return journal.Row{}, d.notFound(ctx, text, id)
 }
 
+// beginningWith gives the ids of executions that begin with a text: of children only if
+// it has the whole id of their root.
+func (d *desk) beginningWith(ctx context.Context, text engine.ID, most int) ([]engine.ID, error) {
+	root, _, below := strings.Cut(string(text), ".")
+	if root == "" {
+		return nil, nil
+	}
+	if below { // what is below another's is not looked at
+		if _, err := d.exactly(ctx, engine.ID(root)); exitCode(err) == exitNotFound {
+			return nil, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return d.store.Executions().Find(ctx, d.owner, string(text), below, most)
+}
+
 // exactly gives the execution of an id. One of another user is not there.
 func (d *desk) exactly(ctx context.Context, id engine.ID) (journal.Row, error) {
-	row, err := d.store.Executions().Row(ctx, id)
-	if err == nil && row.Owner != d.owner {
-		return journal.Row{}, &engine.Error{Kind: engine.NotFound, Message: fmt.Sprintf("no such execution: %q", id)}
-	}
-	return row, err
+	return d.store.Executions().Own(ctx, d.owner, id)
 }
 
 // notFound says that there is no such execution; a step's id leads to its flow.

@@ -148,10 +148,7 @@ func (d *daemon) services(caller httpapi.Caller) httpapi.Services {
 func (d *daemon) Authenticate(ctx context.Context, text, remote string) (engine.User, engine.Token, error) {
 	user, token, err := d.store.Users().Login(ctx, text)
 	if kindOf(err) == engine.Denied {
-		by := engine.Actor{Remote: remote}
-		if known, err := d.store.Users().Get(ctx, token.User); err == nil {
-			by.Owner = known.Owner
-		}
+		by := engine.Actor{Owner: user.Owner, Remote: remote} // a text that is no token is the first admin's affair
 		event := by.Did(engine.AuditLoginDenied, strings.TrimSpace(token.User+" "+token.ID))
 		if recorded := d.store.Audit().Record(ctx, event); recorded != nil && ctx.Err() == nil {
 			d.log.Error("cannot record a refused login", "error", recorded)

@@ -8,19 +8,27 @@ import (
 )
 
 // Of a prefix, the keys from it to the highest that starts with it.
-const findExecutions = `SELECT id FROM execution
-	WHERE id >= ?1 AND id < ?1 || char(0x10ffff) AND owner = ?2 AND (?3 OR parent = '') ORDER BY id LIMIT ?4`
+const (
+	withPrefix = ` id >= ?1 AND id < ?1 || char(0x10ffff) AND owner = ?2 ORDER BY id LIMIT ?3`
+	findRoots  = `SELECT id FROM execution WHERE parent = '' AND` + withPrefix
+	findAll    = `SELECT id FROM execution WHERE` + withPrefix
+)
 
 // Find gives the ids of an owner's executions that start with a prefix, in their
 // order and at most limit of them: of those that others started only if children
-// is set.
+// is set. Without children, it does not look at what is another owner's; with them, it
+// is for a prefix that begins with the id of one of the owner's.
 func (e *Executions) Find(ctx context.Context, owner, prefix string, children bool, limit int) ([]engine.ID, error) {
 	ids, err := e.find(ctx, owner, prefix, children, limit)
 	return ids, e.s.explain(fmt.Sprintf("look for execution %s", prefix), err)
 }
 
 func (e *Executions) find(ctx context.Context, owner, prefix string, children bool, limit int) ([]engine.ID, error) {
-	rows, err := e.s.db.QueryContext(ctx, findExecutions, prefix, owner, children, limit)
+	query := findRoots
+	if children {
+		query = findAll
+	}
+	rows, err := e.s.db.QueryContext(ctx, query, prefix, owner, limit)
 	if err != nil {
 		return nil, err
 	}

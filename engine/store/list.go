@@ -26,7 +26,8 @@ const (
 	listOpen = `SELECT ` + executionColumns + ` FROM execution
 		WHERE status <> 'succeeded' AND owner = ?1 AND (created, id) < (?2, ?3) AND (?4 = '' OR name = ?4) AND status = ?5
 		AND (?7 OR parent = '') ORDER BY created DESC, id DESC LIMIT ?6`
-	listTree = `SELECT ` + executionColumns + ` FROM execution WHERE parent <> '' AND root = ? ORDER BY created, id`
+	selectOwn = selectExecution + ` AND owner = ?`
+	listTree  = `SELECT ` + executionColumns + ` FROM execution WHERE parent <> '' AND root = ? ORDER BY created, id`
 	// countAll counts what two indexes hold between them, and countOpen all but the
 	// succeeded.
 	countAll = `SELECT (SELECT count(*) FROM execution WHERE parent = '' AND owner = ?1) +
@@ -145,6 +146,18 @@ func (e *Executions) counts(ctx context.Context, owner string) (map[engine.Statu
 func (e *Executions) Row(ctx context.Context, id engine.ID) (journal.Row, error) {
 	var key int64
 	r, err := scanRow(e.s.db.QueryRowContext(ctx, selectExecution, string(id)), &key)
+	if errors.Is(err, sql.ErrNoRows) {
+		return journal.Row{}, missingExecution(id)
+	}
+	return r, e.s.explain(fmt.Sprintf("read execution %s", id), err)
+}
+
+// Own gives an execution of an owner without its journal. Its error is of kind
+// notfound if there is none, and the same, after the same work, for one that is
+// another's.
+func (e *Executions) Own(ctx context.Context, owner string, id engine.ID) (journal.Row, error) {
+	var key int64
+	r, err := scanRow(e.s.db.QueryRowContext(ctx, selectOwn, string(id), owner), &key)
 	if errors.Is(err, sql.ErrNoRows) {
 		return journal.Row{}, missingExecution(id)
 	}

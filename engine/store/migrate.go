@@ -15,7 +15,7 @@ import (
 
 // schemaVersion is the number of the newest migration. Each migration sets it as
 // the file's user_version, which a start reads in place of goose's own table.
-const schemaVersion = 3
+const schemaVersion = 4
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -53,7 +53,7 @@ func (s *Store) migrate(ctx context.Context) error {
 // goose does not do on SQLite. The lock is a transaction on a file of its own: it
 // ends with the process.
 func (s *Store) lockMigrations(ctx context.Context) (unlock func(), err error) {
-	db, err := openFile(filepath.Join(s.dir, lockName))
+	db, err := openFile(filepath.Join(s.dir, lockName), nil)
 	if err != nil {
 		return nil, err
 	}

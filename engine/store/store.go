@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,6 +32,9 @@ type Config struct {
 	Key MasterKey
 	// Now is the clock; nil means the machine's.
 	Now func() time.Time
+	// Driver wraps the SQLite driver, to see all that is asked of it; nil leaves it as
+	// it is.
+	Driver func(driver.Connector) driver.Connector
 }
 
 // Store is an open store. It is safe for concurrent use.
@@ -65,7 +69,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	s := &Store{dir: dir, now: config.Now, writer: make(chan struct{}, 1)}
 	s.executions = newExecutions(s)
-	if err := s.open(ctx, config.Key); err != nil {
+	if err := s.open(ctx, config); err != nil {
 		if better := reason(err); better != nil {
 			err = better
 		}
@@ -77,11 +81,11 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, key MasterKey) error {
+func (s *Store) open(ctx context.Context, config Config) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
-	db, err := openFile(filepath.Join(s.dir, fileName))
+	db, err := openFile(filepath.Join(s.dir, fileName), config.Driver)
 	if err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ func (s *Store) open(ctx context.Context, key MasterKey) error {
 	if err := whileBusy(ctx, func() error { return s.migrate(ctx) }); err != nil {
 		return err
 	}
-	return s.openKeys(ctx, key)
+	return s.openKeys(ctx, config.Key)
 }
 
 // whileBusy repeats what another process is in the way of, for as long as
@@ -118,7 +122,7 @@ const maxConnections = 8
 // openFile opens a SQLite file with the settings of the store: nothing is
 // acknowledged before it is on disk, what is deleted is overwritten, and nothing
 // is spilled into temporary files.
-func openFile(path string) (*sql.DB, error) {
+func openFile(path string, wrap func(driver.Connector) driver.Connector) (*sql.DB, error) {
 	if err := makeFile(path); err != nil {
 		return nil, err
 	}
@@ -127,9 +131,13 @@ func openFile(path string) (*sql.DB, error) {
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)", "temp_store(MEMORY)",
 	}}
 	name := &url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: settings.Encode()}
+	var connector driver.Connector
 	connector, err := sqlite.NewConnector(name.String())
 	if err != nil {
 		return nil, err
+	}
+	if wrap != nil {
+		connector = wrap(connector)
 	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(maxConnections)

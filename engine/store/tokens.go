@@ -19,12 +19,15 @@ import (
 
 const (
 	tokenColumns = `t.id, t.name, t.digest, t.used, t.body, ` + userColumns
-	selectToken  = `SELECT ` + tokenColumns + ` FROM token t JOIN user u ON u.id = t.user WHERE t.name = ?`
-	findToken    = `SELECT ` + tokenColumns + ` FROM token t JOIN user u ON u.id = t.user WHERE t.digest = ?`
-	listTokens   = `SELECT ` + tokenColumns + ` FROM token t JOIN user u ON u.id = t.user WHERE u.name = ? ORDER BY t.id`
-	insertToken  = `INSERT INTO token (name, user, digest, body) SELECT ?, id, ?, ? FROM user WHERE name = ?`
-	updateToken  = `UPDATE token SET body = ? WHERE id = ?`
-	markUsed     = `UPDATE token SET used = ?1 WHERE digest = ?2 AND coalesce(used, 0) < ?1`
+	selectToken  = `SELECT ` + tokenColumns + ` FROM token t JOIN user u ON u.id = t.user WHERE t.name = ? AND u.name = ?`
+	// findToken gives some other token where there is none of that digest, so that as
+	// much is done for it.
+	findToken = `SELECT ` + tokenColumns + ` FROM token t JOIN user u ON u.id = t.user
+		WHERE t.id = coalesce((SELECT id FROM token WHERE digest = ?), (SELECT min(id) FROM token))`
+	listTokens  = `SELECT ` + tokenColumns + ` FROM token t JOIN user u ON u.id = t.user WHERE u.name = ? ORDER BY t.id`
+	insertToken = `INSERT INTO token (name, user, digest, body) SELECT ?, id, ?, ? FROM user WHERE name = ?`
+	updateToken = `UPDATE token SET body = ? WHERE id = ?`
+	markUsed    = `UPDATE token SET used = ?1 WHERE digest = ?2 AND coalesce(used, 0) < ?1`
 )
 
 const (
@@ -109,8 +112,8 @@ func (u *Users) Tokens(ctx context.Context, user string) ([]engine.Token, error)
 // user has no token of that id.
 func (u *Users) RevokeToken(ctx context.Context, by engine.Actor, user, id string) error {
 	return u.s.writeAudited(ctx, fmt.Sprintf("revoke token %q", id), func(tx *sql.Tx, keys *keys) error {
-		found, err := u.scanToken(tx.QueryRowContext(ctx, selectToken, id))
-		if errors.Is(err, sql.ErrNoRows) || err == nil && found.User != user {
+		found, err := u.scanToken(tx.QueryRowContext(ctx, selectToken, id, user))
+		if errors.Is(err, sql.ErrNoRows) {
 			return fail(engine.NotFound, "see which there are: weir user token list "+user, "user %q has no token %q", user, id)
 		}
 		if err != nil || !found.Revoked.IsZero() {
@@ -130,24 +133,25 @@ func (u *Users) RevokeToken(ctx context.Context, by engine.Actor, user, id strin
 
 // Login gives the user that the text of a token is of, and the token. Its error is
 // of kind denied, with one and the same text, whether there is no such token, it has
-// expired or was revoked, or its user is disabled; of the last three the token is
-// given too, for the audit. What is revoked or disabled is so at once.
+// expired or was revoked, or its user is disabled; of the last three the owner
+// and the token are given too, for the audit. What is revoked or disabled is so at once.
 //
-// It takes the same time for every text that is no token: a digest is looked for,
-// which nobody can choose. The use is noted beside, about once a minute.
+// It takes the same time for every text that is refused: a digest is looked for, which
+// nobody can choose, and as much is read and decrypted whether it is found or not. The
+// use is noted beside, about once a minute.
 func (u *Users) Login(ctx context.Context, text string) (engine.User, engine.Token, error) {
 	refused := fail(engine.Denied, "make a new one: weir user token create", "the token is not valid")
 	digest := tokenDigest(text)
 	found, err := u.scanToken(u.s.db.QueryRowContext(ctx, findToken, digest))
-	if errors.Is(err, sql.ErrNoRows) {
-		return engine.User{}, engine.Token{}, refused
-	}
-	if err != nil {
-		return engine.User{}, engine.Token{}, u.s.explain("check a token", err)
-	}
+	known := subtle.ConstantTimeCompare([]byte(found.digest), []byte(digest)) == 1
 	now := u.s.now()
-	if subtle.ConstantTimeCompare([]byte(found.digest), []byte(digest)) != 1 || !found.Valid(now) || found.user.Disabled {
-		return engine.User{}, found.Token, refused
+	switch {
+	case err != nil && (known || found.digest == "") && !errors.Is(err, sql.ErrNoRows):
+		return engine.User{}, engine.Token{}, u.s.explain("check a token", err)
+	case !known:
+		return engine.User{}, engine.Token{}, refused
+	case !found.Valid(now) || found.user.Disabled:
+		return engine.User{Owner: found.user.Owner}, found.Token, refused
 	}
 	if now.Sub(found.LastUsed) >= usedAfter {
 		u.used(digest, now)
@@ -165,7 +169,8 @@ func (u *Users) used(digest string, now time.Time) {
 	}, func(error) {})
 }
 
-// foundToken is a token with its row and its user.
+// foundToken is a token with its row and its user. Of one that cannot be read, it has
+// the digest.
 type foundToken struct {
 	engine.Token
 	row    int64
@@ -182,21 +187,22 @@ func (u *Users) scanToken(row scanner) (foundToken, error) {
 	if err != nil {
 		return foundToken{}, err
 	}
+	unread := foundToken{digest: found.digest}
 	keys, err := u.s.keys.unwrap(sealed)
 	if err != nil {
-		return foundToken{}, err
+		return unread, err
 	}
 	if found.user, err = openUser(keys, found.user.Name, found.user.Owner, userBody); err != nil {
-		return foundToken{}, err
+		return unread, err
 	}
 	found.User = found.user.Name
 	text, err := keys.open(body, tokenPlace(found.ID, found.User, found.digest), fmt.Sprintf("token %q", found.ID))
 	if err != nil {
-		return foundToken{}, err
+		return unread, err
 	}
 	var b tokenBody
 	if err := json.Unmarshal(text, &b); err != nil {
-		return foundToken{}, fmt.Errorf("read token %q: %w", found.ID, err)
+		return unread, fmt.Errorf("read token %q: %w", found.ID, err)
 	}
 	found.Name, found.Created, found.Expires, found.Revoked = b.Name, b.Created, b.Expires, b.Revoked
 	if used.Valid {
