@@ -17,6 +17,10 @@ const (
 	AuditTokenRevoke       AuditKind = "token.revoke"       // Subject: "user token-id"
 	AuditConnectionShare   AuditKind = "connection.share"   // Connection, ConnectionOwner; Subject: "user use", "user manage"
 	AuditConnectionUnshare AuditKind = "connection.unshare" // Connection, ConnectionOwner; Subject: the user
+	AuditWebhookCreate     AuditKind = "webhook.create"     // Subject: the webhook
+	AuditWebhookRotate     AuditKind = "webhook.rotate"     // Subject: the webhook
+	AuditWebhookDelete     AuditKind = "webhook.delete"     // Subject: the webhook
+	AuditWebhookDenied     AuditKind = "webhook.denied"     // Remote; Owner and Subject of a webhook that is there
 	AuditConnectionManage  AuditKind = "connection.manage"  // Connection, ConnectionOwner: somebody changed what is shared with them
 )
 

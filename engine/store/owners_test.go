@@ -108,15 +108,15 @@ func moreShelves(tb testing.TB, s *store.Store) map[string]shelf {
 		},
 		"webhook": {
 			put: func(owner, name, text string) error {
-				_, err := hooks.Create(ctx, engine.Webhook{Owner: owner, Name: name, Flow: text, Auth: engine.WebhookKey}, "")
+				_, err := hooks.Create(ctx, engine.Actor{}, engine.Webhook{Owner: owner, Name: name, Flow: text, Auth: engine.WebhookKey}, "")
 				return err
 			},
 			get: func(owner, name string) (string, error) {
-				got, _, err := hooks.Get(ctx, owner, name)
+				got, err := hooks.Get(ctx, owner, name)
 				return got.Flow, err
 			},
 			list:   func(owner string) ([]string, error) { return named(hooks.List(ctx, owner)) },
-			remove: func(owner, name string) error { return hooks.Delete(ctx, owner, name) },
+			remove: func(owner, name string) error { return hooks.Delete(ctx, engine.Actor{}, owner, name) },
 		},
 	}
 }

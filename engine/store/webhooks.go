@@ -7,11 +7,13 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/weir-engine/weir/connections"
@@ -25,10 +27,15 @@ const (
 	insertWebhook  = `INSERT INTO webhook (owner, name, changed, body) VALUES (?, ?, ?, ?)`
 	updateWebhook  = `UPDATE webhook SET changed = ?, body = ? WHERE id = ?`
 	deleteWebhook  = `DELETE FROM webhook WHERE id = ?`
-	deleteCalls    = `DELETE FROM webhook_call WHERE webhook = ?`
-	forgetCalls    = `DELETE FROM webhook_call WHERE until <= ?`
-	insertCall     = `INSERT INTO webhook_call (webhook, mark, until) SELECT id, ?, ? FROM webhook WHERE owner = ? AND name = ?
-		ON CONFLICT DO NOTHING`
+	// calledWebhook gives one row, whatever there is of a user's webhook.
+	calledWebhook = `SELECT k.sealed, u.name, u.owner, u.body, w.changed, w.body FROM keyset k
+		LEFT JOIN user u ON u.name = ? LEFT JOIN webhook w ON w.owner = u.owner AND w.name = ?`
+	deleteCalls = `DELETE FROM webhook_call WHERE webhook = ?`
+	forgetCalls = `DELETE FROM webhook_call WHERE until <= ?`
+	insertCall  = `INSERT INTO webhook_call (webhook, mark, until, execution)
+		SELECT id, ?, ?, ? FROM webhook WHERE owner = ? AND name = ? ON CONFLICT DO NOTHING`
+	selectCall = `SELECT execution FROM webhook_call
+		WHERE mark = ? AND until > ? AND webhook = (SELECT id FROM webhook WHERE owner = ? AND name = ?)`
 )
 
 // Webhooks start flows when they are called. It is safe for concurrent use.
@@ -47,7 +54,7 @@ type webhookBody struct {
 	Timeout      time.Duration      `json:"timeout,omitempty"`
 	ReplayWindow time.Duration      `json:"replay_window,omitempty"`
 	Enabled      bool               `json:"enabled"`
-	// Kept is the SHA-256 of a key, or the secret of signatures itself.
+	// Kept is the SHA-256 of a key, or the key of signatures itself.
 	Kept []byte `json:"kept"`
 }
 
@@ -57,58 +64,111 @@ type WebhookSecret struct {
 	kept *[]byte
 }
 
-// Key tells whether text is the key of a webhook that is called with one.
-func (w WebhookSecret) Key(text string) bool {
-	digest := sha256.Sum256([]byte(text))
-	return w.auth == engine.WebhookKey && subtle.ConstantTimeCompare(digest[:], *w.kept) == 1
-}
-
-// Signed tells whether sum is the HMAC-SHA-256 of the message, of a webhook whose
-// callers sign.
-func (w WebhookSecret) Signed(message, sum []byte) bool {
-	if w.auth != engine.WebhookHMAC {
-		return false
+// Proves tells whether a call shows what it must. How long that takes depends on the
+// call alone: it is the same for every webhook, also for one that is not there.
+func (w WebhookSecret) Proves(proof engine.WebhookProof) bool {
+	digest := sha256.Sum256([]byte(proof.Key))
+	right := subtle.ConstantTimeCompare(digest[:], *w.kept) == 1
+	if proof.Auth != engine.WebhookKey {
+		mac := hmac.New(sha256.New, *w.kept)
+		for _, part := range proof.Message {
+			mac.Write(part)
+		}
+		sum := mac.Sum(nil)
+		right = false
+		for _, given := range proof.Sums {
+			right = hmac.Equal(sum, given) || right
+		}
 	}
-	mac := hmac.New(sha256.New, *w.kept)
-	mac.Write(message)
-	return hmac.Equal(mac.Sum(nil), sum)
+	return right && proof.Auth == w.auth
 }
 
 // minWebhookSecret bounds a secret that somebody brings, in bytes.
 const minWebhookSecret = 16
 
 // Create stores a new webhook. secret is the key or the secret of signatures that
-// another system prescribes; empty has one of 256 random bits made. It is told this
+// another system prescribes; empty has one of 256 random bits made. text is told this
 // once. The error is of kind conflict if the owner has a webhook of that name.
-func (w *Webhooks) Create(ctx context.Context, webhook engine.Webhook, secret string) (text string, err error) {
-	text = secret
-	switch {
-	case !connections.ValidName(webhook.Name):
+func (w *Webhooks) Create(ctx context.Context, by engine.Actor, webhook engine.Webhook, secret string) (text string, err error) {
+	if !connections.ValidName(webhook.Name) {
 		return "", fail(engine.Invalid, "", "webhook %q: a name is 1 to 128 of a-z 0-9 . _ -, starting with a letter or digit", webhook.Name)
-	case webhook.Auth != engine.WebhookKey && webhook.Auth != engine.WebhookHMAC:
-		return "", fail(engine.Invalid, "", "webhook %q: its callers show a key or sign (hmac)", webhook.Name)
-	case text == "":
-		var random [32]byte
-		_, _ = rand.Read(random[:]) // never fails
-		text = base64.RawURLEncoding.EncodeToString(random[:])
-	case len(text) < minWebhookSecret:
-		return "", fail(engine.Invalid, "", "webhook %q: its secret has at least %d bytes", webhook.Name, minWebhookSecret)
 	}
-	kept := []byte(text)
-	if webhook.Auth == engine.WebhookKey {
-		digest := sha256.Sum256(kept)
-		kept = digest[:]
+	text, kept, err := webhookSecret(webhook.Name, webhook.Auth, secret)
+	if err != nil {
+		return "", err
 	}
-	err = w.s.write(ctx, fmt.Sprintf("create webhook %q", webhook.Name), func(tx *sql.Tx, keys *keys) error {
+	err = w.s.writeAudited(ctx, fmt.Sprintf("create webhook %q", webhook.Name), func(tx *sql.Tx, keys *keys) error {
 		body, err := sealWebhook(keys, webhook, kept)
 		if err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, insertWebhook, webhook.Owner, webhook.Name, micros(w.s.now()), body)
 		if isConstraint(err) {
-			err = fail(engine.Conflict, "", "there is a webhook %q already", webhook.Name)
+			return fail(engine.Conflict, "", "there is a webhook %q already", webhook.Name)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return w.s.audit(ctx, tx, by.Did(engine.AuditWebhookCreate, webhook.Name))
+	})
+	if err != nil {
+		return "", err
+	}
+	return text, nil
+}
+
+// signingPrefix is what a secret begins with whose rest is the key of signatures in
+// base64, as the Standard Webhooks specification has it.
+const signingPrefix = "whsec_"
+
+// webhookSecret gives the text of a secret, one that is new if there is none, and what
+// is kept of it: the digest of a key, and the key of signatures.
+func webhookSecret(name string, auth engine.WebhookAuth, given string) (text string, kept []byte, err error) {
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // never fails
+	switch {
+	case auth != engine.WebhookKey && auth != engine.WebhookHMAC && auth != engine.WebhookGitHub:
+		return "", nil, fail(engine.Invalid, "", "webhook %q: its callers show a key, or sign (hmac, or github)", name)
+	case given != "":
+		text = given
+	case auth == engine.WebhookHMAC:
+		text = signingPrefix + base64.StdEncoding.EncodeToString(random[:])
+	default:
+		text = base64.RawURLEncoding.EncodeToString(random[:])
+	}
+	kept = []byte(text)
+	if encoded, ok := strings.CutPrefix(text, signingPrefix); ok && auth == engine.WebhookHMAC {
+		if kept, err = base64.StdEncoding.DecodeString(encoded); err != nil {
+			return "", nil, fail(engine.Invalid, "", "webhook %q: what follows %s in its secret is no base64", name, signingPrefix)
+		}
+	}
+	if len(kept) < minWebhookSecret {
+		return "", nil, fail(engine.Invalid, "", "webhook %q: its secret has at least %d bytes", name, minWebhookSecret)
+	}
+	if auth == engine.WebhookKey {
+		digest := sha256.Sum256(kept)
+		kept = digest[:]
+	}
+	return text, kept, nil
+}
+
+// Rotate replaces the secret of a webhook: by the one that is given, or one that is
+// made. What shows the old one is refused from then on. Its error is of kind notfound
+// if its owner has none of that name.
+func (w *Webhooks) Rotate(ctx context.Context, by engine.Actor, owner, name, secret string) (text string, err error) {
+	err = w.change(ctx, "rotate the secret of", owner, name, func(tx *sql.Tx, keys *keys, found foundWebhook) error {
+		var kept []byte
+		if text, kept, err = webhookSecret(name, found.Auth, secret); err != nil {
+			return err
+		}
+		body, err := sealWebhook(keys, found.Webhook, kept)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, updateWebhook, micros(w.s.now()), body, found.id); err != nil {
+			return err
+		}
+		return w.s.audit(ctx, tx, by.Did(engine.AuditWebhookRotate, name))
 	})
 	if err != nil {
 		return "", err
@@ -132,18 +192,19 @@ func (w *Webhooks) Update(ctx context.Context, webhook engine.Webhook) error {
 
 // Delete removes a webhook. What it started goes on. Its error is of kind notfound if
 // there is none of that name.
-func (w *Webhooks) Delete(ctx context.Context, owner, name string) error {
+func (w *Webhooks) Delete(ctx context.Context, by engine.Actor, owner, name string) error {
 	return w.change(ctx, "delete", owner, name, func(tx *sql.Tx, _ *keys, found foundWebhook) error {
-		if _, err := tx.ExecContext(ctx, deleteCalls, found.id); err != nil {
-			return err
+		for _, statement := range []string{deleteCalls, deleteWebhook} {
+			if _, err := tx.ExecContext(ctx, statement, found.id); err != nil {
+				return err
+			}
 		}
-		_, err := tx.ExecContext(ctx, deleteWebhook, found.id)
-		return err
+		return w.s.audit(ctx, tx, by.Did(engine.AuditWebhookDelete, name))
 	})
 }
 
 func (w *Webhooks) change(ctx context.Context, verb, owner, name string, do func(*sql.Tx, *keys, foundWebhook) error) error {
-	return w.s.write(ctx, fmt.Sprintf("%s webhook %q", verb, name), func(tx *sql.Tx, keys *keys) error {
+	return w.s.writeAudited(ctx, fmt.Sprintf("%s webhook %q", verb, name), func(tx *sql.Tx, keys *keys) error {
 		found, err := w.scan(tx.QueryRowContext(ctx, selectWebhook, owner, name))
 		if errors.Is(err, sql.ErrNoRows) {
 			return missingWebhook(name)
@@ -155,14 +216,13 @@ func (w *Webhooks) change(ctx context.Context, verb, owner, name string, do func
 	})
 }
 
-// Get gives a webhook, and what its callers are checked with. Its error is of kind
-// notfound if there is none of that name.
-func (w *Webhooks) Get(ctx context.Context, owner, name string) (engine.Webhook, WebhookSecret, error) {
+// Get gives a webhook. Its error is of kind notfound if there is none of that name.
+func (w *Webhooks) Get(ctx context.Context, owner, name string) (engine.Webhook, error) {
 	found, err := w.scan(w.s.db.QueryRowContext(ctx, selectWebhook, owner, name))
 	if errors.Is(err, sql.ErrNoRows) {
-		return engine.Webhook{}, WebhookSecret{kept: new([]byte)}, missingWebhook(name)
+		return engine.Webhook{}, missingWebhook(name)
 	}
-	return found.Webhook, found.secret, w.s.explain(fmt.Sprintf("read webhook %q", name), err)
+	return found.Webhook, w.s.explain(fmt.Sprintf("read webhook %q", name), err)
 }
 
 // List gives all of the owner's webhooks, sorted by name. Those that cannot be
@@ -186,31 +246,104 @@ func (w *Webhooks) List(ctx context.Context, owner string) ([]engine.Webhook, er
 	return webhooks, w.s.explain("list webhooks", errors.Join(append(faults, rows.Err())...))
 }
 
-// Once lets a call through that has not been seen. mark is what makes two calls the
-// same, such as the signature; it is remembered until the time after which the call
-// is too old anyway. The error is of kind conflict if it was seen, and of kind
-// notfound if the owner has no webhook of that name.
-func (w *Webhooks) Once(ctx context.Context, owner, name string, mark []byte, until time.Time) error {
+// Called gives the webhook that a user is called at, with the user, and what its callers
+// are checked with. If there is none, known is false and the secret is one that nothing
+// proves; the same is read, decrypted and decoded then, so that nobody learns of it from
+// how long it takes.
+func (w *Webhooks) Called(ctx context.Context, user, name string) (u engine.User, hook engine.Webhook, secret WebhookSecret, known bool, err error) {
+	secret.kept = new([]byte)
+	doing := "look a webhook up"
+	var sealed, userBody, body []byte
+	var userName, owner sql.NullString
+	var changed sql.NullInt64
+	row := w.s.db.QueryRowContext(ctx, calledWebhook, user, name)
+	if err := row.Scan(&sealed, &userName, &owner, &userBody, &changed, &body); err != nil {
+		return u, hook, secret, false, w.s.explain(doing, err)
+	}
+	keys, err := w.s.keys.unwrap(sealed)
+	if err != nil {
+		return u, hook, secret, false, err
+	}
+	hook = engine.Webhook{Owner: owner.String, Name: name}
+	if known = body != nil; !known {
+		if userBody, body, err = decoys(keys, &hook); err != nil {
+			return u, hook, secret, false, err
+		}
+		userName.String, owner.String = decoy, decoy
+	}
+	if u, err = openUser(keys, userName.String, owner.String, userBody); err != nil {
+		return u, hook, secret, false, err
+	}
+	if secret, err = openWebhook(keys, &hook, changed.Int64, body); err != nil {
+		return u, hook, secret, false, err
+	}
+	if !known {
+		u, hook, secret = engine.User{}, engine.Webhook{}, WebhookSecret{kept: secret.kept}
+	}
+	return u, hook, secret, known, nil
+}
+
+// decoy is what a user and a webhook are called that stand for those that are not there.
+const decoy = "-"
+
+// decoys gives what would have been read of a user and a webhook. It is encrypted
+// under the newest key each time: that is as much work again, of some microseconds.
+func decoys(keys *keys, hook *engine.Webhook) (user, body []byte, err error) {
+	*hook = engine.Webhook{Owner: decoy, Name: decoy, Flow: decoy, Enabled: true}
+	if user, err = sealUser(keys, engine.User{Name: decoy, Owner: decoy}); err != nil {
+		return nil, nil, err
+	}
+	var random [sha256.Size]byte
+	_, _ = rand.Read(random[:]) // never fails
+	body, err = sealWebhook(keys, *hook, random[:])
+	return user, body, err
+}
+
+// Note notes that a call becomes an execution, and gives the one that it has become if
+// it was there before. mark is what makes two calls the same; it is remembered until a
+// time. It returns when that is on disk; what is noted while others write is written
+// together with it. The error is of kind notfound if the owner has no webhook of that
+// name.
+func (w *Webhooks) Note(ctx context.Context, owner, name string, mark []byte, id engine.ID, until time.Time) (engine.ID, error) {
 	digest := sha256.Sum256(mark)
-	return w.s.write(ctx, fmt.Sprintf("note a call of webhook %q", name), func(tx *sql.Tx, _ *keys) error {
-		if _, err := w.scan(tx.QueryRowContext(ctx, selectWebhook, owner, name)); err != nil {
-			if errors.Is(err, sql.ErrNoRows) {
-				return missingWebhook(name)
-			}
+	text, now := hex.EncodeToString(digest[:]), micros(w.s.now())
+	doing := fmt.Sprintf("note a call of webhook %q", name)
+	var known engine.ID
+	err := w.s.db.QueryRowContext(ctx, selectCall, text, now, owner, name).Scan((*string)(&known))
+	if !errors.Is(err, sql.ErrNoRows) {
+		return known, w.s.explain(doing, err)
+	}
+	gone, done := false, make(chan error, 1)
+	w.s.executions.also(func(s *session) error {
+		known, gone = "", false
+		if _, err := s.exec(forgetCalls, now); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, forgetCalls, micros(w.s.now())); err != nil {
+		n, err := s.exec(insertCall, text, micros(until), string(id), owner, name)
+		if err != nil || n == 1 {
+			known = id
 			return err
 		}
-		result, err := tx.ExecContext(ctx, insertCall, hex.EncodeToString(digest[:]), micros(until), owner, name)
-		if err != nil {
-			return err
+		err = s.query(selectCall, 1, func(row []driver.Value) error {
+			found, _ := row[0].(string)
+			known = engine.ID(found)
+			return nil
+		}, text, now, owner, name)
+		gone = known == ""
+		return err
+	}, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("%s: %w", doing, err)
+		case gone:
+			return "", missingWebhook(name)
 		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, fail(engine.Conflict, "", "webhook %q has had this call already", name))
-		}
-		return nil
-	})
+		return known, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }
 
 // foundWebhook is a webhook with its row and secret.
@@ -231,20 +364,25 @@ func (w *Webhooks) scan(row scanner) (foundWebhook, error) {
 	if err != nil {
 		return foundWebhook{}, err
 	}
-	text, err := keys.open(body, webhookPlace(found.Owner, found.Name), fmt.Sprintf("webhook %q", found.Name))
+	found.secret, err = openWebhook(keys, &found.Webhook, changed, body)
+	return found, err
+}
+
+// openWebhook fills in a webhook of which owner and name are known.
+func openWebhook(keys *keys, hook *engine.Webhook, changed int64, body []byte) (WebhookSecret, error) {
+	text, err := keys.open(body, webhookPlace(hook.Owner, hook.Name), fmt.Sprintf("webhook %q", hook.Name))
 	if err != nil {
-		return foundWebhook{}, err
+		return WebhookSecret{kept: new([]byte)}, err
 	}
 	var b webhookBody
 	if err := json.Unmarshal(text, &b); err != nil {
-		return foundWebhook{}, fmt.Errorf("read webhook %q: %w", found.Name, err)
+		return WebhookSecret{kept: new([]byte)}, fmt.Errorf("read webhook %q: %w", hook.Name, err)
 	}
-	found.Webhook = engine.Webhook{
-		Owner: found.Owner, Name: found.Name, Flow: b.Flow, Mode: b.Mode, Auth: b.Auth, MaxBody: b.MaxBody, PerMinute: b.PerMinute,
+	*hook = engine.Webhook{
+		Owner: hook.Owner, Name: hook.Name, Flow: b.Flow, Mode: b.Mode, Auth: b.Auth, MaxBody: b.MaxBody, PerMinute: b.PerMinute,
 		Timeout: b.Timeout, ReplayWindow: b.ReplayWindow, Enabled: b.Enabled, Changed: time.UnixMicro(changed).UTC(),
 	}
-	found.secret = WebhookSecret{b.Auth, &b.Kept}
-	return found, nil
+	return WebhookSecret{b.Auth, &b.Kept}, nil
 }
 
 func sealWebhook(keys *keys, w engine.Webhook, kept []byte) ([]byte, error) {
