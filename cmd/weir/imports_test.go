@@ -36,6 +36,9 @@ var edges = map[string][]string{
 	"engine/dispatch": {"engine", "connections", "connections/secret", "tasks"},
 	"engine/store":    {"engine", "engine/journal", "connections"},
 	"engine/local":    {"engine", "engine/journal", "engine/dispatch", "flows"},
+	// Times are pure; what keeps schedules and what starts flows are handed in. Mistakes in
+	// an expression name the nearest valid word as those in a connection do.
+	"engine/schedule": {"engine", "connections/schema"},
 	// The wire knows nothing of what is behind it; the server knows it by narrow interfaces.
 	"engine/api":     {},
 	"engine/httpapi": {"engine", "engine/api", "engine/journal", "connections", "tasks"},
@@ -56,6 +59,7 @@ var confined = map[string]string{
 	"gopkg.in/yaml.v3":               "connections/schema",
 	"github.com/danielgtaylor/huma":  "engine/httpapi",
 	"github.com/prometheus/":         "engine/httpapi",
+	"github.com/netresearch/go-cron": "engine/schedule",
 	"github.com/spf13/":              "cmd/weir",
 	"github.com/vbauerster/mpb":      "cmd/weir",
 }
