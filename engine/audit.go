@@ -17,6 +17,8 @@ const (
 	AuditTokenRevoke       AuditKind = "token.revoke"       // Subject: "user token-id"
 	AuditConnectionShare   AuditKind = "connection.share"   // Connection, ConnectionOwner; Subject: "user use", "user manage"
 	AuditConnectionUnshare AuditKind = "connection.unshare" // Connection, ConnectionOwner; Subject: the user
+	AuditScheduleCreate    AuditKind = "schedule.create"    // Subject: the schedule
+	AuditScheduleDelete    AuditKind = "schedule.delete"    // Subject: the schedule
 	AuditWebhookCreate     AuditKind = "webhook.create"     // Subject: the webhook
 	AuditWebhookRotate     AuditKind = "webhook.rotate"     // Subject: the webhook
 	AuditWebhookDelete     AuditKind = "webhook.delete"     // Subject: the webhook

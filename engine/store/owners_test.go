@@ -97,14 +97,14 @@ func moreShelves(tb testing.TB, s *store.Store) map[string]shelf {
 		},
 		"schedule": {
 			put: func(owner, name, text string) error {
-				return schedules.Create(ctx, engine.Schedule{Owner: owner, Name: name, Flow: text})
+				return schedules.Create(ctx, engine.Actor{}, engine.Schedule{Owner: owner, Name: name, Flow: text})
 			},
 			get: func(owner, name string) (string, error) {
 				got, err := schedules.Get(ctx, owner, name)
 				return got.Flow, err
 			},
 			list:   func(owner string) ([]string, error) { return named(schedules.List(ctx, owner)) },
-			remove: func(owner, name string) error { return schedules.Delete(ctx, owner, name) },
+			remove: func(owner, name string) error { return schedules.Delete(ctx, engine.Actor{}, owner, name) },
 		},
 		"webhook": {
 			put: func(owner, name, text string) error {

@@ -269,8 +269,13 @@ func TestUsersCanary(t *testing.T) {
 		t.Fatal(err)
 	}
 	schedule := engine.Schedule{Owner: "ann", Name: "nightly", Flow: canary(), Inputs: map[string]any{canary(): canary()}, Cron: canary(), Enabled: true, NextRun: now()}
-	if err := s.Schedules().Create(t.Context(), schedule); err != nil {
+	if err := s.Schedules().Create(t.Context(), engine.Actor{}, schedule); err != nil {
 		t.Fatal(err)
+	}
+	if stored, err := s.Schedules().Get(t.Context(), "ann", "nightly"); err != nil {
+		t.Error(err)
+	} else if err := s.Schedules().Ran(t.Context(), engine.ScheduleRun{Schedule: stored, Problem: canary(), Next: now().Add(time.Hour)}); err != nil {
+		t.Error(err)
 	}
 	keys := map[engine.WebhookAuth]string{}
 	for _, auth := range []engine.WebhookAuth{engine.WebhookKey, engine.WebhookHMAC} {
@@ -307,7 +312,7 @@ func TestUsersCanary(t *testing.T) {
 	if _, secret, _ := called(t, s.Webhooks(), "ann", "key"); !secret.Proves(keyProof(keys[engine.WebhookKey])) {
 		t.Error("after rotation the key is not taken")
 	}
-	if seen, faults := check(t, s); len(faults) > 0 || seen.Users != 3 || seen.AuditEvents != 8 {
+	if seen, faults := check(t, s); len(faults) > 0 || seen.Users != 3 || seen.AuditEvents != 9 {
 		t.Errorf("the check sees %+v, %q", seen, faults)
 	}
 }
