@@ -27,6 +27,9 @@ type desk struct {
 	// engine starts executions. It is the one that serves the store, where this
 	// process has it.
 	engine func(context.Context) (*local.Runner, error)
+	// letGo is called when tokens have been revoked or a user disabled; nil if nobody
+	// in this process needs to know.
+	letGo func()
 }
 
 var (

@@ -45,7 +45,9 @@ func (d *desk) SetUserDisabled(ctx context.Context, name string, disabled bool) 
 	if disabled {
 		result = "disabled"
 	}
-	return api.Done{Name: name, Result: result}, d.store.Users().SetDisabled(ctx, d.actor, name, disabled)
+	err := d.store.Users().SetDisabled(ctx, d.actor, name, disabled)
+	d.tokensChanged()
+	return api.Done{Name: name, Result: result}, err
 }
 
 // ListTokens implements httpapi.Tokens.
@@ -73,7 +75,16 @@ func (d *desk) CreateToken(ctx context.Context, user string, token api.NewToken)
 
 // RevokeToken implements httpapi.Tokens.
 func (d *desk) RevokeToken(ctx context.Context, user, id string) (api.Done, error) {
-	return api.Done{Name: id, Result: "revoked"}, d.store.Users().RevokeToken(ctx, d.actor, user, id)
+	err := d.store.Users().RevokeToken(ctx, d.actor, user, id)
+	d.tokensChanged()
+	return api.Done{Name: id, Result: "revoked"}, err
+}
+
+// tokensChanged has the streams of those end who are not let in any more.
+func (d *desk) tokensChanged() {
+	if d.letGo != nil {
+		d.letGo()
+	}
 }
 
 // ListAudit implements httpapi.Audit.

@@ -140,6 +140,7 @@ func (d *daemon) services(caller httpapi.Caller) httpapi.Services {
 		app: d.app, store: d.store, owner: caller.User.Owner, by: caller.User.Name,
 		actor:  engine.Actor{Owner: caller.User.Owner, Remote: caller.Remote},
 		engine: func(context.Context) (*local.Runner, error) { return d.runner, nil },
+		letGo:  d.hub.TokensChanged,
 	}
 	return desk.services()
 }

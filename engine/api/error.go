@@ -21,6 +21,7 @@ const (
 	CodeUnauthenticated = "unauthenticated"    // no token, or none that counts
 	CodeForbidden       = "forbidden"          // only an admin may
 	CodeThrottled       = "throttled"          // too many attempts; see Retry-After
+	CodeBusy            = "too_many_requests"  // of this user at the same time; see Retry-After
 	CodeTooLarge        = "too_large"          // the body is larger than the server reads
 	CodeSlow            = "slow"               // the body did not come in time
 	CodeBadRequest      = "bad_request"        // it is no request of this API
@@ -28,6 +29,9 @@ const (
 	CodeMethod          = "method_not_allowed" // the path knows other methods
 	CodeUsage           = "usage"              // the same on the command line would be wrong usage
 	CodeStopping        = "stopping"           // the server is about to end
+	CodeStale           = "stale"              // a call of a webhook was signed too long ago, or in the future
+	CodeNotStarted      = "not_started"        // the flow of a webhook could not be started
+	CodeFlowFailed      = "flow_failed"        // the flow of a sync webhook did not succeed
 )
 
 // Error implements error.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
 	"runtime/debug"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -21,6 +23,14 @@ func (e statusError) Error() string { return e.sent.Message }
 
 // GetStatus implements huma.StatusError.
 func (e statusError) GetStatus() int { return e.sent.Status }
+
+// GetHeaders implements huma.HeadersError.
+func (e statusError) GetHeaders() http.Header {
+	if e.sent.Status == http.StatusTooManyRequests || e.sent.Status == http.StatusServiceUnavailable {
+		return http.Header{"Retry-After": {retryAfter}}
+	}
+	return nil
+}
 
 // MarshalJSON gives the body.
 func (e statusError) MarshalJSON() ([]byte, error) { return json.Marshal(e.sent) }
@@ -82,15 +92,13 @@ func uniform(ctx huma.Context, _ string, body any) (any, error) {
 		Status: model.Status, Code: api.CodeBadRequest, Kind: string(engine.Invalid), Message: model.Detail,
 		RequestID: notedIn(ctx.Context()).id,
 	}
-	switch model.Status {
-	case http.StatusRequestEntityTooLarge:
-		failure.Code, failure.Message = api.CodeTooLarge, fmt.Sprintf("the body is larger than %d bytes", MaxBody)
-	case http.StatusRequestTimeout:
-		failure.Code, failure.Kind, failure.Message = api.CodeSlow, string(engine.Timeout), "the body did not come in time"
-	case http.StatusInternalServerError:
+	if model.Status == http.StatusInternalServerError {
 		failure = defect()
 		failure.RequestID = notedIn(ctx.Context()).id
 		return failure, nil
+	}
+	if model.Status == http.StatusUnprocessableEntity || len(model.Errors) == 0 {
+		failure.Hint = "what it takes is described at /openapi.json"
 	}
 	for i, detail := range model.Errors {
 		if i == 0 {
@@ -125,6 +133,14 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 // routed hands the request to its route. A path or a method that there is not gets
 // the same shape of error as all else.
 func (s *Server) routed(w http.ResponseWriter, r *http.Request) {
+	failure := &api.Error{
+		Status: http.StatusNotFound, Code: api.CodeNoRoute, Kind: string(engine.NotFound),
+		Message: "there is nothing at this path", Hint: "see /openapi.json; no path ends with a slash",
+	}
+	if clean := path.Clean(r.URL.Path); clean != strings.TrimSuffix(r.URL.Path, "/") && clean != r.URL.Path {
+		s.refuse(w, r, failure) // the mux would lead it elsewhere
+		return
+	}
 	handler, pattern := s.mux.Handler(r)
 	if pattern != "" {
 		noted(r).route = pattern
@@ -133,10 +149,6 @@ func (s *Server) routed(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := &statusOnly{header: http.Header{}}
 	handler.ServeHTTP(answer, r)
-	failure := &api.Error{
-		Status: http.StatusNotFound, Code: api.CodeNoRoute, Kind: string(engine.NotFound),
-		Message: "there is nothing at this path", Hint: "see /openapi.json",
-	}
 	if answer.status == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", answer.header.Get("Allow"))
 		failure = &api.Error{

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,8 +17,7 @@ import (
 )
 
 const (
-	// heartbeat is how often a stream shows that it lives, and looks whether its token
-	// still counts.
+	// heartbeat is how often a stream shows that it lives.
 	heartbeat = 15 * time.Second
 	// streamPatience is how long a client may take to read what was written.
 	streamPatience = 20 * time.Second
@@ -102,19 +102,34 @@ func stream[I any](s *Server, path, id, summary string, open func(context.Contex
 			done()
 			return nil, s.failure(n, &engine.Error{Kind: engine.Unavailable, Message: "too many streams of events are open", Hint: "try again later"})
 		}
+		left := s.quotas.stream(caller.User.Name)
+		if left == nil {
+			done()
+			return nil, s.failure(n, statusError{busy("too many streams of events of yours are open")})
+		}
+		n.release() // it is no request at work
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
+			defer left()
 			defer done()
 			r, w := humago.Unwrap(hc)
-			s.metrics.streams.Inc()
-			defer s.metrics.streams.Dec()
 			w.Header().Set("Content-Type", "text/event-stream")
 			w.Header().Set("X-Accel-Buffering", "no")
 			w.WriteHeader(http.StatusOK)
-			t := &streaming{server: s, to: w, conn: n.conn, opened: o, listener: l}
+			if r.Method == http.MethodHead {
+				return
+			}
+			s.metrics.streams.Inc()
+			defer s.metrics.streams.Dec()
+			refused := make(chan struct{})
+			t := &streaming{
+				server: s, to: w, conn: n.conn, opened: o, listener: l, remote: caller.Remote,
+				refused: refused, refuse: sync.OnceFunc(func() { close(refused) }),
+			}
+			defer s.streams.enter(bearer(r), t)()
 			if err := t.begin(ctx, after, start); err != nil {
 				return
 			}
-			t.goOn(ctx, bearer(r), caller.Remote)
+			t.goOn(ctx)
 		}}, nil
 	})
 }
@@ -137,6 +152,9 @@ type streaming struct {
 	conn     *http.ResponseController
 	opened   *opened
 	listener *listener
+	remote   string
+	refused  chan struct{} // closed when its token does not count any more
+	refuse   func()        // closes it
 }
 
 // begin sends what there is already: the lines up to where the hub goes on, and the
@@ -146,6 +164,11 @@ func (t *streaming) begin(ctx context.Context, after, start int64) error {
 		return err
 	}
 	for t.opened.seen && t.opened.lines != nil && after < start {
+		select {
+		case <-t.refused:
+			return errRefused
+		default:
+		}
 		lines, err := t.opened.lines(ctx, after, pageSize)
 		if err != nil {
 			return err
@@ -200,12 +223,15 @@ func (t *streaming) state(ctx context.Context, state api.Execution) error {
 	}
 }
 
-// errBehind ends a stream that was too far behind.
-var errBehind = errors.New("the stream is too far behind")
+// What ends a stream before its time.
+var (
+	errBehind  = errors.New("the stream is too far behind")
+	errRefused = errors.New("the token does not count any more")
+)
 
 // goOn sends events until the client has gone, the server is to end, the token does
 // not count any more, or the client is too far behind.
-func (t *streaming) goOn(ctx context.Context, token, remote string) {
+func (t *streaming) goOn(ctx context.Context) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
@@ -215,10 +241,11 @@ func (t *streaming) goOn(ctx context.Context, token, remote string) {
 				return
 			}
 		case <-beat.C:
-			_, _, err := t.server.config.Authenticator.Authenticate(ctx, token, remote)
-			if err != nil || t.send([]byte(": still here\n\n")) != nil {
+			if t.send([]byte(": still here\n\n")) != nil {
 				return
 			}
+		case <-t.refused:
+			return
 		case <-t.listener.over:
 			return
 		case <-t.server.stopping:

@@ -50,6 +50,7 @@ type News interface {
 type Hub struct {
 	news    News
 	told    chan struct{}
+	tokens  chan struct{} // tokens or users have changed
 	commits prometheus.Histogram
 	ended   *prometheus.CounterVec
 
@@ -66,7 +67,7 @@ type Hub struct {
 // NewHub makes a Hub. Nothing is handed out until it runs.
 func NewHub(news News) *Hub {
 	return &Hub{
-		news: news, told: make(chan struct{}, 1), changed: map[engine.ID]bool{},
+		news: news, told: make(chan struct{}, 1), tokens: make(chan struct{}, 1), changed: map[engine.ID]bool{},
 		byID: map[engine.ID]map[*listener]bool{}, byOwner: map[string]map[*listener]bool{},
 		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "weir_commit_seconds", Help: "How long it took until what the engine wrote was on disk.",
@@ -116,6 +117,15 @@ func (h *Hub) Committed(changes []journal.Change, took time.Duration) {
 	}
 	select {
 	case h.told <- struct{}{}:
+	default:
+	}
+}
+
+// TokensChanged tells the hub that tokens were revoked or users disabled: their streams
+// end. It never blocks.
+func (h *Hub) TokensChanged() {
+	select {
+	case h.tokens <- struct{}{}:
 	default:
 	}
 }
@@ -279,15 +289,15 @@ func (h *Hub) leave(l *listener) {
 	}
 }
 
-func add[K comparable](to map[K]map[*listener]bool, key K, l *listener) {
+func add[K, V comparable](to map[K]map[V]bool, key K, v V) {
 	if to[key] == nil {
-		to[key] = map[*listener]bool{}
+		to[key] = map[V]bool{}
 	}
-	to[key][l] = true
+	to[key][v] = true
 }
 
-func remove[K comparable](from map[K]map[*listener]bool, key K, l *listener) {
-	delete(from[key], l)
+func remove[K, V comparable](from map[K]map[V]bool, key K, v V) {
+	delete(from[key], v)
 	if len(from[key]) == 0 {
 		delete(from, key)
 	}

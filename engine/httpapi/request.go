@@ -20,6 +20,8 @@ type note struct {
 	status int
 	stream bool // it is a stream of events
 	conn   *http.ResponseController
+	// release gives back what the request has of its user's share of requests at work.
+	release func()
 }
 
 type noteKey struct{}
@@ -63,7 +65,7 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (s *Server) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		n := &note{id: strings.ToLower(rand.Text()[:16]), conn: http.NewResponseController(w)}
+		n := &note{id: strings.ToLower(rand.Text()[:16]), conn: http.NewResponseController(w), release: func() {}}
 		w.Header().Set("X-Request-Id", n.id)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
@@ -92,9 +94,13 @@ func (s *Server) limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > MaxBody {
 			w.Header().Set("Connection", "close")
+			s.refuse(w, r, tooLarge())
+			return
+		}
+		if s.origins.Check(r) != nil {
 			s.refuse(w, r, &api.Error{
-				Status: http.StatusRequestEntityTooLarge, Code: api.CodeTooLarge, Kind: string(engine.Invalid),
-				Message: "the body is too large", Hint: "at most 4 MiB are read",
+				Status: http.StatusForbidden, Code: api.CodeForbidden, Kind: string(engine.Denied),
+				Message: "the request comes from a page of another site",
 			})
 			return
 		}

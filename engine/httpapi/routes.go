@@ -74,9 +74,9 @@ func handle[I, O any](s *Server, method, path, id, summary string, run func(cont
 	op := s.operation(method, path, id, summary)
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*body[O], error) {
 		n := notedIn(ctx)
-		_ = n.conn.SetReadDeadline(time.Time{}) // the body is there; its end would end ctx
 		caller := callerOf(ctx)
 		out, err := run(ctx, call[I]{s.config.Services(caller), caller, in})
+		_ = n.conn.SetWriteDeadline(time.Now().Add(writePatience))
 		if err != nil {
 			return nil, s.failure(n, err)
 		}
@@ -89,7 +89,7 @@ func (s *Server) operation(method, path, id, summary string) huma.Operation {
 	schemas := s.api.OpenAPI().Components.Schemas
 	return huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary,
-		MaxBodyBytes: MaxBody, BodyReadTimeout: s.config.BodyPatience,
+		MaxBodyBytes: -1, BodyReadTimeout: -1, // it is in memory
 		Responses: map[string]*huma.Response{"default": {
 			Description: "It failed",
 			Content: map[string]*huma.MediaType{

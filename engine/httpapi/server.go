@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -49,6 +52,11 @@ type Config struct {
 	Log *slog.Logger
 	// BodyPatience is how long a client may take for a body; zero means 30s.
 	BodyPatience time.Duration
+	// RoomPatience is how long a request waits while its user has as many at work as
+	// one may; zero means 10s.
+	RoomPatience time.Duration
+	// UserStreams is how many streams of events a user may have open; zero means 1000.
+	UserStreams int
 }
 
 // Server serves the API.
@@ -57,6 +65,9 @@ type Server struct {
 	api      huma.API
 	mux      *http.ServeMux
 	throttle *throttle
+	quotas   *quotas
+	streams  *openStreams
+	origins  *http.CrossOriginProtection
 	metrics  *metrics
 	stopping chan struct{} // closed when streams are to end
 	handler  http.Handler
@@ -71,16 +82,19 @@ func New(config Config) (*Server, error) {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	if config.BodyPatience == 0 {
-		config.BodyPatience = bodyPatience
-	}
+	config.BodyPatience = cmp.Or(config.BodyPatience, bodyPatience)
+	config.RoomPatience = cmp.Or(config.RoomPatience, roomPatience)
+	config.UserStreams = cmp.Or(config.UserStreams, userStreams)
 	s := &Server{
-		config: config, mux: http.NewServeMux(), throttle: newThrottle(), stopping: make(chan struct{}),
+		config: config, mux: http.NewServeMux(), throttle: newThrottle(), quotas: newQuotas(config.UserStreams), streams: newOpenStreams(),
+		origins: http.NewCrossOriginProtection(), stopping: make(chan struct{}),
 	}
+	s.origins.AddInsecureBypassPattern("/v1/hooks/") // calls of webhooks prove what they may by themselves
 	s.metrics = newMetrics(config)
+	strictNames()
 	s.api = humago.New(s.mux, description(config.Version))
 	s.routes()
-	s.handler = s.identified(s.counted(s.guarded(s.limited(s.authenticated(http.HandlerFunc(s.routed))))))
+	s.handler = s.identified(s.counted(s.guarded(s.limited(s.authenticated(s.fair(http.HandlerFunc(s.routed)))))))
 	return s, nil
 }
 
@@ -92,8 +106,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 func (s *Server) Serve(ctx context.Context, listener net.Listener, grace time.Duration) error {
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: headerPatience, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 	}
+	checking, stop := context.WithCancel(ctx)
+	var checks sync.WaitGroup
+	checks.Go(func() { s.recheck(checking) })
+	defer checks.Wait()
+	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
@@ -114,6 +134,21 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, grace time.Du
 	return err
 }
 
+// strictNames has "FLOW" not taken for "flow": of the two in one body, one would be
+// checked and the other used.
+var strictNames = sync.OnceFunc(func() { huma.ValidateStrictCasing = true }) //nolint:gochecknoglobals // huma has it as one
+
+// unmarshal is json.Unmarshal, but for numbers that have no type of their own: they
+// stay as they were written. What is read into an any is only held against the schema.
+func unmarshal(text []byte, into any) error {
+	if _, checked := into.(*any); checked {
+		return json.Unmarshal(text, into)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	return decoder.Decode(into)
+}
+
 // description is what the OpenAPI document says of the API as a whole.
 func description(version string) huma.Config {
 	format := huma.Format{
@@ -122,7 +157,7 @@ func description(version string) huma.Config {
 			encoder.SetEscapeHTML(false)
 			return encoder.Encode(v)
 		},
-		Unmarshal: json.Unmarshal,
+		Unmarshal: unmarshal,
 	}
 	config := huma.DefaultConfig("weir", version)
 	config.Info.Description = "The engine of weir: flows, their executions, and the connections that they use."

@@ -29,9 +29,20 @@ const (
 // world is what a server is tested with: one user, flows that fail in every way, and a
 // log of executions in memory.
 type world struct {
-	mu     sync.Mutex
-	lines  []httpapi.NewsLine
-	status string // of all executions; running if empty
+	mu      sync.Mutex
+	lines   []httpapi.NewsLine
+	status  string // of all executions; running if empty
+	refused string // a user whose token does not count any more
+}
+
+// tokenOf is the token of a user.
+func tokenOf(user string) string { return "weir_token-of-" + user }
+
+// refuse has the token of a user not count any more.
+func (w *world) refuse(user string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refused = user
 }
 
 // execution gives an execution as it is.
@@ -46,10 +57,14 @@ func (w *world) execution(id string) api.Execution {
 }
 
 func (w *world) Authenticate(_ context.Context, text, _ string) (engine.User, engine.Token, error) {
-	if text != token {
-		return engine.User{}, engine.Token{}, &engine.Error{Kind: engine.Denied, Message: "the token is not valid"}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, user := range []string{"ann", "bob"} {
+		if text == tokenOf(user) && user != w.refused {
+			return engine.User{Name: user, Owner: user, Role: engine.RoleUser}, engine.Token{ID: "t1"}, nil
+		}
 	}
-	return engine.User{Name: "ann", Owner: "ann", Role: engine.RoleUser}, engine.Token{ID: "t1"}, nil
+	return engine.User{}, engine.Token{}, &engine.Error{Kind: engine.Denied, Message: "the token is not valid"}
 }
 
 func (w *world) Position(context.Context) (int64, error) {
@@ -114,14 +129,22 @@ func explain(err error) *api.Error {
 // start serves a world.
 func start(t *testing.T, w *world, log io.Writer) (*httpapi.Server, *httpapi.Hub, string) {
 	t.Helper()
+	return startWith(t, w, log, func(*httpapi.Config) {})
+}
+
+// startWith serves a world with other settings.
+func startWith(t *testing.T, w *world, log io.Writer, change func(*httpapi.Config)) (*httpapi.Server, *httpapi.Hub, string) {
+	t.Helper()
 	hub := httpapi.NewHub(w)
-	server, err := httpapi.New(httpapi.Config{
+	config := httpapi.Config{
 		Authenticator: w, Explain: explain, Hub: hub, BodyPatience: 200 * time.Millisecond,
 		Services: func(httpapi.Caller) httpapi.Services {
 			return httpapi.Services{Flows: flowsOf{}, Executions: executionsOf{world: w}}
 		},
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
+	}
+	change(&config)
+	server, err := httpapi.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
