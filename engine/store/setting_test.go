@@ -172,10 +172,8 @@ func TestSettingsOfPeople(t *testing.T) {
 	if value, err := st.Get(t.Context(), "", "cursor"); err != nil || value != int64(7) {
 		t.Errorf("got %v, %v", value, err)
 	}
-	if err := st.Set(t.Context(), "", "table", []any{"x"}); err != nil {
-		t.Fatal(err)
-	}
-	a.want(journal.SettingGet, "table", nil, 0, []any{"x"})
+	wantFailure(t, st.Set(t.Context(), "", "table", "x"), engine.Conflict, `setting "table" is locked by execution a until`, "weir execution cancel a")
+	wantFailure(t, st.Delete(t.Context(), "", "table"), engine.Conflict, `setting "table" is locked by execution a until`, "")
 	list := func(want ...store.Setting) {
 		t.Helper()
 		got, err := st.List(t.Context(), "")
@@ -184,15 +182,18 @@ func TestSettingsOfPeople(t *testing.T) {
 		}
 	}
 	cursor := store.Setting{Name: "cursor", Changed: now()}
-	table := store.Setting{Name: "table", Changed: now(), Holder: "a", Expires: now().Add(time.Minute)}
+	table := store.Setting{Name: "table", Holder: "a", Expires: now().Add(time.Minute)}
 	list(cursor, table)
+	c.now = c.now.Add(time.Hour) // the lock's lease has ended
+	list(cursor)
+	if err := st.Set(t.Context(), "", "table", []any{"x"}); err != nil {
+		t.Fatal(err)
+	}
+	a.want(journal.SettingGet, "table", nil, 0, []any{"x"})
+	list(cursor, store.Setting{Name: "table", Changed: c.now})
 	if err := st.Delete(t.Context(), "", "table"); err != nil {
 		t.Fatal(err)
 	}
-	table.Changed = time.Time{}
-	list(cursor, table)
-	c.now = c.now.Add(time.Hour)
-	list(cursor)
 	wantFailure(t, st.Delete(t.Context(), "", "table"), engine.NotFound, `no such setting: "table"`, "")
 	wantFailure(t, second2(st.Get(t.Context(), "", "table")), engine.NotFound, `no such setting: "table"`, "")
 	wantFailure(t, st.Set(t.Context(), "", "", nil), engine.Invalid, "needs a name", "")

@@ -21,8 +21,8 @@ const (
 	deleteSetting = `DELETE FROM setting WHERE owner = ? AND name = ?`
 )
 
-// Settings are the settings of flows, as people see and change them: locks are
-// for flows, and do not keep people from writing. It is safe for concurrent use.
+// Settings are the settings of flows, as people see and change them. A lock keeps
+// them from writing as it does flows that do not hold it. It is safe for concurrent use.
 type Settings struct{ s *Store }
 
 // Settings gives the store's settings.
@@ -84,7 +84,8 @@ func (st *Settings) Get(ctx context.Context, owner, name string) (any, error) {
 	return openSetting(root, owner, name, body)
 }
 
-// Set writes a setting's value, which is a tree of values.
+// Set writes a setting's value, which is a tree of values. Its error is of kind conflict
+// if an execution holds the lock.
 func (st *Settings) Set(ctx context.Context, owner, name string, value any) error {
 	doing := fmt.Sprintf("write setting %q", name)
 	if name == "" {
@@ -101,15 +102,36 @@ func (st *Settings) Set(ctx context.Context, owner, name string, value any) erro
 	}
 	body := root.sealer("setting", owner, name).seal(journal.EncodeValue(value), "setting", 0)
 	return st.s.write(ctx, doing, func(tx *sql.Tx, _ *keys) error {
+		if err := st.free(ctx, tx, owner, name); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, upsertSetting, owner, name, micros(st.s.now()), key, body)
 		return err
 	})
 }
 
-// Delete removes a setting's value; its lock stays. Its error is of kind notfound
-// if it has none.
+// free gives an error if an execution holds the lock of a setting.
+func (st *Settings) free(ctx context.Context, tx *sql.Tx, owner, name string) error {
+	var fence, expires int64
+	var holder string
+	err := tx.QueryRowContext(ctx, selectLock, owner, name).Scan(&fence, &holder, &expires)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if until := time.UnixMicro(expires).UTC(); err == nil && holder != "" && st.s.now().Before(until) {
+		return fail(engine.Conflict, "wait for its end, or cancel it: weir execution cancel "+holder,
+			"setting %q is locked by execution %s until %s", name, holder, until.Format(time.RFC3339))
+	}
+	return err
+}
+
+// Delete removes a setting's value. Its error is of kind notfound if it has none, and of
+// kind conflict if an execution holds the lock.
 func (st *Settings) Delete(ctx context.Context, owner, name string) error {
 	return st.s.write(ctx, fmt.Sprintf("delete setting %q", name), func(tx *sql.Tx, _ *keys) error {
+		if err := st.free(ctx, tx, owner, name); err != nil {
+			return err
+		}
 		result, err := tx.ExecContext(ctx, deleteSetting, owner, name)
 		if err != nil {
 			return err
