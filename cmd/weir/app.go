@@ -71,6 +71,8 @@ connection, lays its attached Vault secrets over it, lays the flow's inputs over
 		newConnection(a),
 		newTask(a),
 		newVault(a),
+		newWebhook(a),
+		newSetting(a),
 		newUser(a),
 		newAudit(a),
 		newStore(a),

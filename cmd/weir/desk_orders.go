@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -101,7 +102,7 @@ func engineValue(tree any) any {
 			}
 			return node
 		}
-		if f, err := node.Float64(); err == nil {
+		if f, ok := exactFloat(string(node)); ok {
 			return f
 		}
 		return node
@@ -115,6 +116,17 @@ func engineValue(tree any) any {
 		}
 	}
 	return tree
+}
+
+// exactFloat gives the float64 of a number of JSON; ok is false if it may not hold it
+// exactly enough to be written the same way again.
+func exactFloat(text string) (f float64, ok bool) {
+	const digits, small, large = 15, 1e-290, 1e290
+	mantissa, _, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(text, "-")), "e")
+	significant := strings.Trim(strings.Replace(mantissa, ".", "", 1), "0")
+	f, err := strconv.ParseFloat(text, 64)
+	size := math.Abs(f)
+	return f, err == nil && len(significant) <= digits && (significant == "" || size > small && size < large)
 }
 
 // orderPatience is how long an order waits for the engine to take it.

@@ -93,7 +93,7 @@ func (d *daemon) open(ctx context.Context, fail func()) {
 		defer stop()
 		version, _ := buildVersion()
 		server, err := httpapi.New(httpapi.Config{
-			Version: version, Authenticator: d, Services: d.services, Explain: explained, Hub: d.hub,
+			Version: version, Authenticator: d, Services: d.services, Hooks: d, Explain: explained, Hub: d.hub,
 			Ready: d.ready, Measures: d.measures, Log: d.log,
 		})
 		if err != nil {
@@ -136,13 +136,17 @@ func (d *daemon) close() {
 
 // services gives what a caller reaches.
 func (d *daemon) services(caller httpapi.Caller) httpapi.Services {
-	desk := &desk{
-		app: d.app, store: d.store, owner: caller.User.Owner, by: caller.User.Name,
-		actor:  engine.Actor{Owner: caller.User.Owner, Remote: caller.Remote},
+	return d.desk(caller.User.Owner, caller.User.Name, caller.Remote).services()
+}
+
+// desk gives the desk of a user, for a request from a network address.
+func (d *daemon) desk(owner, name, remote string) *desk {
+	return &desk{
+		app: d.app, store: d.store, owner: owner, by: name,
+		actor:  engine.Actor{Owner: owner, Remote: remote},
 		engine: func(context.Context) (*local.Runner, error) { return d.runner, nil },
 		letGo:  d.hub.TokensChanged,
 	}
-	return desk.services()
 }
 
 // Authenticate implements httpapi.Authenticator.

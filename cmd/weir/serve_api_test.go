@@ -228,6 +228,10 @@ func (s *apiSite) furnish() (ended, asks string) {
 	if got := s.do(http.MethodPut, "/v1/vaults/"+hisConnection, s.token, put); got.status != http.StatusOK {
 		s.t.Fatalf("status %d: %s", got.status, got.body)
 	}
+	hook := map[string]any{"name": hisConnection, "flow": hisFlow}
+	if got := s.do(http.MethodPost, "/v1/webhooks", s.token, hook); got.status != http.StatusOK {
+		s.t.Fatalf("status %d: %s", got.status, got.body)
+	}
 	return first.ID, second.ID
 }
 
@@ -251,6 +255,10 @@ func bodies() map[string]any {
 		"create-user":              map[string]any{"name": "eve"},
 		"create-token":             map[string]any{},
 		"share-connection":         map[string]any{"right": "manage"},
+		"create-webhook":           map[string]any{"name": "mine", "flow": hisFlow},
+		"change-webhook":           map[string]any{"enabled": false},
+		"rotate-webhook":           map[string]any{},
+		"call-webhook":             map[string]any{"mine": "x"},
 	}
 }
 
@@ -353,7 +361,7 @@ func TestEveryRouteKeepsOthersOut(t *testing.T) {
 	if got := s.do(http.MethodGet, "/v1/settings/"+hisSetting, s.token, nil); !strings.Contains(got.body, hisInput) {
 		t.Errorf("the setting: got %s", got.body)
 	}
-	for _, path := range []string{"/v1/connections", "/v1/connections/" + hisConnection, "/v1/vaults", "/v1/connection-export"} {
+	for _, path := range []string{"/v1/connections", "/v1/connections/" + hisConnection, "/v1/vaults", "/v1/connection-export", "/v1/webhooks"} {
 		if got := s.do(http.MethodGet, path, s.token, nil); !strings.Contains(got.body, hisConnection) || strings.Contains(got.body, `"password":"`+hisInput) {
 			t.Errorf("%s: got %s", path, got.body)
 		}

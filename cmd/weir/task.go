@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/httpapi"
 	"github.com/weir-engine/weir/tasks"
 )
 
@@ -19,48 +21,38 @@ func newTask(a *app) *cobra.Command {
 	)
 }
 
+// taskTypes gives what the commands show task types with: the server that WEIR_ADDR
+// names, or those of this weir, which need no store.
+func (a *app) taskTypes() (httpapi.TaskTypes, error) {
+	client, err := a.remote()
+	if err != nil || client != nil {
+		return client, err
+	}
+	return a.desk(nil), nil
+}
+
 func newTaskList(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the task types",
 		Args:  exactly(0),
-		RunE: func(*cobra.Command, []string) error {
-			registry, err := a.tasks()
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			types, err := a.taskTypes()
 			if err != nil {
 				return err
 			}
-			data := []any{}
-			for _, name := range registry.Types() {
-				spec, _ := registry.Spec(name)
-				data = append(data, map[string]any{
-					"type": name, "description": firstSentence(spec.Doc), "operations": operationNames(spec),
-				})
+			list, err := types.ListTaskTypes(cmd.Context())
+			if err != nil {
+				return err
 			}
-			return a.print(data, func(t *table) {
+			return a.print(plainList(list.Types), func(t *table) {
 				t.row("TYPE", "OPERATIONS", "DESCRIPTION")
-				for _, name := range registry.Types() {
-					spec, _ := registry.Spec(name)
-					t.row(name, joined(operationNames(spec)), firstSentence(spec.Doc))
+				for _, one := range list.Types {
+					t.row(one.Type, strings.Join(one.Operations, ", "), one.Description)
 				}
 			})
 		},
 	}
-}
-
-func operationNames(spec tasks.Spec) []any {
-	names := make([]any, len(spec.Operations))
-	for i, o := range spec.Operations {
-		names[i] = o.Name
-	}
-	return names
-}
-
-func joined(list []any) string {
-	texts := make([]string, len(list))
-	for i, v := range list {
-		texts[i] = fmt.Sprint(v)
-	}
-	return strings.Join(texts, ", ")
 }
 
 // firstSentence gives a doc's first paragraph, which is one sentence.
@@ -78,12 +70,20 @@ editors and forms understand it.`,
 		Example:           "  weir task describe git\n  weir task describe git -o json",
 		Args:              exactly(1),
 		ValidArgsFunction: a.completeTypes,
-		RunE: func(_ *cobra.Command, args []string) error {
-			spec, err := a.taskSpec(args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			types, err := a.taskTypes()
 			if err != nil {
 				return err
 			}
-			return a.print(taskTree(spec), func(t *table) { taskTable(t, spec) })
+			tree, err := types.TaskType(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			shown, err := shownTaskOf(tree)
+			if err != nil {
+				return err
+			}
+			return a.print(plain(tree), shown.table)
 		},
 	}
 }
@@ -110,28 +110,40 @@ func unknownType(taskType string, known []string) error {
 	return &engine.Error{Kind: engine.Invalid, Message: fmt.Sprintf("unknown task type %q", taskType), Hint: hint}
 }
 
-func (a *app) completeTypes(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	registry, err := a.tasks()
+func (a *app) completeTypes(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	types, err := a.taskTypes()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	return registry.Types(), cobra.ShellCompDirectiveNoFileComp
+	list, _ := types.ListTaskTypes(cmd.Context())
+	var names []string
+	for _, one := range list.Types {
+		names = append(names, one.Type)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+// taskTree is all about a task type, for programs: the JSON Schema of its inputs, and
+// as "fields" inputs and outputs in the order in which people should see them.
 func taskTree(spec tasks.Spec) map[string]any {
 	operations := []any{}
 	for _, o := range spec.Operations {
-		output := map[string]any{}
+		output, fields := map[string]any{}, []any{}
 		for _, f := range o.Output {
 			output[f.Name] = map[string]any{"type": string(f.Type), "description": f.Doc}
+			fields = append(fields, map[string]any{"name": f.Name, "type": string(f.Type), "description": f.Doc})
 		}
 		operations = append(operations, map[string]any{
 			"name": o.Name, "description": o.Doc, "idempotent": o.Idempotent,
-			"inputs": anyList(o.Inputs), "required": anyList(o.Required), "output": output,
+			"inputs": anyList(o.Inputs), "required": anyList(o.Required), "output": output, "fields": fields,
 		})
 	}
+	conflicts := []any{}
+	for _, group := range spec.Inputs.Conflicts {
+		conflicts = append(conflicts, anyList(group))
+	}
 	tree := map[string]any{
-		"type": spec.Type, "description": spec.Doc, "inputs": spec.Inputs.JSONSchema(),
+		"type": spec.Type, "description": spec.Doc, "inputs": spec.Inputs.JSONSchema(), "fields": inputTrees(spec.Inputs.Fields), "conflicts": conflicts,
 		"selector": spec.Selector, "operations": operations,
 		"destinations": anyList(fieldNames(spec, func(f schema.Field) bool { return f.Destination })),
 		"sensitive":    anyList(fieldNames(spec, func(f schema.Field) bool { return f.Sensitive })),
@@ -140,6 +152,16 @@ func taskTree(spec tasks.Spec) map[string]any {
 		tree["default_connection"] = defaultName(spec.Type)
 	}
 	return tree
+}
+
+func inputTrees(fields []schema.Field) []any {
+	list := []any{}
+	for _, f := range fields {
+		list = append(list, map[string]any{
+			"name": f.Name, "type": typeText(f), "default": defaultText(f), "notes": noteText(f), "description": fieldDoc(f),
+		})
+	}
+	return list
 }
 
 // defaultName is the name of a task type's implicit connection.
@@ -163,30 +185,56 @@ func anyList(texts []string) []any {
 	return list
 }
 
-func taskTable(t *table, spec tasks.Spec) {
-	t.row(spec.Type)
-	t.text(spec.Doc)
-	if spec.Default != nil {
+// shownTask is what a table shows of a task type.
+type shownTask struct {
+	Type, Description string
+	DefaultConnection string `json:"default_connection"`
+	Fields            []shownField
+	Conflicts         [][]string
+	Operations        []shownOperation
+}
+
+type shownField struct{ Name, Type, Default, Notes, Description string }
+
+type shownOperation struct {
+	Name, Description string
+	Idempotent        bool
+	Inputs, Required  []string
+	Fields            []shownField
+}
+
+func shownTaskOf(tree map[string]any) (shown shownTask, err error) {
+	text, err := json.Marshal(tree)
+	if err == nil {
+		err = json.Unmarshal(text, &shown)
+	}
+	return shown, err
+}
+
+func (s shownTask) table(t *table) {
+	t.row(s.Type)
+	t.text(s.Description)
+	if s.DefaultConnection != "" {
 		t.row()
-		t.text(fmt.Sprintf("connect(%q) needs no stored connection.", defaultName(spec.Type)))
+		t.text(fmt.Sprintf("connect(%q) needs no stored connection.", s.DefaultConnection))
 	}
 	t.row()
 	t.row("INPUT", "TYPE", "DEFAULT", "", "DESCRIPTION")
-	for _, f := range spec.Inputs.Fields {
-		t.row(f.Name, typeText(f), defaultText(f), noteText(f), fieldDoc(f))
+	for _, f := range s.Fields {
+		t.row(f.Name, f.Type, f.Default, f.Notes, f.Description)
 	}
-	for _, group := range spec.Inputs.Conflicts {
+	for _, group := range s.Conflicts {
 		t.text("At most one of: " + strings.Join(group, ", "))
 	}
-	for _, o := range spec.Operations {
+	for _, o := range s.Operations {
 		t.row()
 		t.row("OPERATION " + o.Name)
-		operationTable(t, o)
+		o.table(t)
 	}
 }
 
-func operationTable(t *table, o tasks.Operation) {
-	t.text(o.Doc)
+func (o shownOperation) table(t *table) {
+	t.text(o.Description)
 	if !o.Idempotent {
 		t.text("It is not repeated by itself when its fate is unknown.")
 	}
@@ -196,12 +244,12 @@ func operationTable(t *table, o tasks.Operation) {
 	if len(o.Inputs) > 0 {
 		t.text("Looks at: " + strings.Join(o.Inputs, ", "))
 	}
-	if len(o.Output) == 0 {
+	if len(o.Fields) == 0 {
 		return
 	}
 	t.row("OUTPUT", "TYPE", "DESCRIPTION")
-	for _, f := range o.Output {
-		t.row(f.Name, f.Type, f.Doc)
+	for _, f := range o.Fields {
+		t.row(f.Name, f.Type, f.Description)
 	}
 }
 

@@ -26,6 +26,8 @@ func (s *Server) routes() {
 	s.vaultRoutes()
 	s.adminRoutes()
 	s.shareRoutes()
+	s.webhookRoutes()
+	s.receiveRoute()
 	schemas := s.api.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel") // huma's own, which is never sent
 	delete(schemas, "ErrorDetail")
@@ -36,14 +38,8 @@ func (s *Server) showReady(w http.ResponseWriter, r *http.Request) {
 	const patience = 5 * time.Second
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
-	stopping := false
-	select {
-	case <-s.stopping:
-		stopping = true
-	default:
-	}
-	if stopping {
-		s.refuse(w, r, &api.Error{Status: http.StatusServiceUnavailable, Code: api.CodeStopping, Kind: "unavailable", Message: "the server is about to end"})
+	if s.isStopping() {
+		s.refuse(w, r, stopping())
 		return
 	}
 	if s.config.Ready != nil {

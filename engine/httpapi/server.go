@@ -38,6 +38,8 @@ type Config struct {
 	Authenticator Authenticator
 	// Services gives what a caller can reach; required. It is called for each request.
 	Services func(Caller) Services
+	// Hooks are the webhooks that others call; nil if there are none.
+	Hooks Hooks
 	// Explain turns an error of a service into one to be sent. It gives Kind, Message
 	// and what else it knows. Required.
 	Explain func(error) *api.Error
@@ -71,6 +73,8 @@ type Server struct {
 	metrics  *metrics
 	stopping chan struct{} // closed when streams are to end
 	handler  http.Handler
+
+	receiving receiving
 }
 
 // New makes a Server.

@@ -27,6 +27,7 @@ type Services struct {
 	Tokens    Tokens
 	Audit     Audit
 	Shares    Shares
+	Webhooks  Webhooks
 }
 
 // Executions are what a caller sees of executions. An id may be shortened to its
