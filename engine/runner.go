@@ -15,6 +15,9 @@ type Request struct {
 	Name   string         // shown instead of the file's name; may be empty
 	Inputs map[string]any // a tree of values
 	Again  ID             // the execution that this one repeats from its start; may be empty
+	// Trace is the W3C traceparent of what asked for the execution, to whose trace it
+	// belongs then; it may be empty.
+	Trace string
 	// Files is the path of the execution's files directory, the only one that
 	// tasks read and write.
 	Files string

@@ -59,8 +59,9 @@ func notConfigured() []string { return []string{"check", "help", "output", "no-i
 
 // ownVariable names the variables that do not follow from the name of a flag, or are
 // read where the flag is.
-func ownVariable() map[string]string {
+func (a *app) ownVariable() map[string]string {
 	return map[string]string{
+		otlpEndpoint:  otlpVariable(a.getenv),
 		"connections": "WEIR_CONNECTION_PATH", "data-dir": "WEIR_DATA_DIR", "secrets": "WEIR_SECRETS", "vault-file": "WEIR_VAULT_FILE",
 	}
 }
@@ -83,7 +84,7 @@ func (a *app) configure(serve *cobra.Command) ([]configured, error) {
 	for _, name := range names {
 		f := serve.Flags().Lookup(name)
 		c := configured{name: name, origin: "default"}
-		variable, own := ownVariable()[name]
+		variable, own := a.ownVariable()[name]
 		if !own {
 			variable = "WEIR_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		}
@@ -105,6 +106,9 @@ func (a *app) configure(serve *cobra.Command) ([]configured, error) {
 		}
 		if c.value == "" {
 			c.value = strings.Trim(f.Value.String(), "[]")
+		}
+		if name == otlpEndpoint && c.value != "" {
+			c.value = shownAddress(c.value)
 		}
 		all = append(all, c)
 	}

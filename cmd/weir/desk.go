@@ -24,6 +24,7 @@ type desk struct {
 	owner string
 	by    string // the user's name, for the record; empty on a store without users
 	actor engine.Actor
+	trace string // the traceparent of what is started; may be empty
 	// engine starts executions. It is the one that serves the store, where this
 	// process has it.
 	engine func(context.Context) (*local.Runner, error)

@@ -37,6 +37,7 @@ func (d *desk) start(ctx context.Context, request engine.Request) (api.Execution
 	if err != nil {
 		return api.Execution{}, err
 	}
+	request.Trace = d.trace
 	id, err := runner.Start(ctx, request)
 	if err != nil {
 		return api.Execution{}, err

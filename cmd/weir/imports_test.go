@@ -40,7 +40,9 @@ var edges = map[string][]string{
 	// an expression name the nearest valid word as those in a connection do.
 	"engine/schedule": {"engine", "connections/schema"},
 	// The wire knows nothing of what is behind it; the server knows it by narrow interfaces.
-	"engine/api":     {},
+	"engine/api": {},
+	// Traces are made of what was written; nothing else of the engine knows of them.
+	"engine/trace":   {"engine", "engine/journal"},
 	"engine/httpapi": {"engine", "engine/api", "engine/journal", "connections", "tasks"},
 	// What runners are tested with builds its own world of flows and tasks.
 	"engine/enginetest": {"engine", "engine/journal", "engine/dispatch", "flows", "connections", "connections/secret", "tasks", "tasks/fake"},
@@ -59,6 +61,7 @@ var confined = map[string]string{
 	"gopkg.in/yaml.v3":               "connections/schema",
 	"github.com/danielgtaylor/huma":  "engine/httpapi",
 	"github.com/prometheus/":         "engine/httpapi",
+	"go.opentelemetry.io/":           "engine/trace",
 	"github.com/netresearch/go-cron": "engine/schedule",
 	"github.com/spf13/":              "cmd/weir",
 	"github.com/vbauerster/mpb":      "cmd/weir",

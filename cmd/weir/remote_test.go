@@ -67,13 +67,22 @@ type runningDaemon struct {
 	read    chan struct{}
 }
 
-// startDaemon starts an engine on a store, and waits until it serves.
-func startDaemon(t testing.TB, dir, data string, args ...string) (*runningDaemon, error) {
+// startDaemon starts an engine on a store, and waits until it serves. NAME=value among
+// the arguments is of its environment.
+func startDaemon(t testing.TB, dir, data string, given ...string) (*runningDaemon, error) {
 	t.Helper()
+	var args, env []string
+	for _, arg := range given {
+		if name, _, ok := strings.Cut(arg, "="); ok && !strings.HasPrefix(arg, "-") && name == strings.ToUpper(name) {
+			env = append(env, arg)
+		} else {
+			args = append(args, arg)
+		}
+	}
 	d := &runningDaemon{t: t, data: data, said: &strings.Builder{}, read: make(chan struct{})}
 	d.cmd = exec.Command(weirBinary(t), append([]string{"serve", "-o", "json"}, args...)...) //nolint:noctx,gosec // it is ended by stop
 	d.cmd.Dir = dir
-	d.cmd.Env = []string{"HOME=" + dir, "WEIR_DATA_DIR=" + data, "WEIR_LISTEN=127.0.0.1:0", "GORACE=atexit_sleep_ms=0"}
+	d.cmd.Env = append(env, "HOME="+dir, "WEIR_DATA_DIR="+data, "WEIR_LISTEN=127.0.0.1:0", "GORACE=atexit_sleep_ms=0")
 	stderr, err := d.cmd.StderrPipe()
 	if err != nil {
 		return nil, err

@@ -38,6 +38,7 @@ type serving struct {
 	onlyCheck bool
 	limits    []string
 	retention time.Duration
+	otlp      string // see [trace.FromEnvironment]
 }
 
 func newServe(a *app) *cobra.Command {
@@ -73,6 +74,7 @@ One engine works on a store at a time. Its log is on stderr; with -o json, as JS
 	flags.DurationVar(&s.config.Grace, "grace", 30*time.Second, "how long running tasks may take when the engine is to end")
 	s.listening.flags(cmd)
 	flags.BoolVar(&s.onlyCheck, "check", false, "only tell what would keep the engine from its work, and change nothing")
+	flags.StringVar(&s.otlp, otlpEndpoint, "", "URL of an OpenTelemetry collector that takes traces by HTTP (OTEL_EXPORTER_OTLP_ENDPOINT)")
 	flags.DurationVar(&s.retention, "retention", retention, "how long executions are kept after their end; 0 for ever")
 	return cmd
 }
@@ -146,6 +148,11 @@ func (a *app) serve(ctx context.Context, s serving) error {
 		return err
 	}
 	defer served.close()
+	endTraces, err := a.traces(opened, served, &s)
+	if err != nil {
+		return err
+	}
+	defer endTraces()
 	runner, err := a.engine(ctx, s.config)
 	if err != nil {
 		return err

@@ -16,9 +16,9 @@ import (
 	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/engine/httpapi"
-	"github.com/weir-engine/weir/engine/journal"
 	"github.com/weir-engine/weir/engine/local"
 	"github.com/weir-engine/weir/engine/store"
+	"github.com/weir-engine/weir/engine/trace"
 	"github.com/weir-engine/weir/vaultint"
 )
 
@@ -35,6 +35,7 @@ type daemon struct {
 	store    *store.Store
 	log      *slog.Logger
 	hub      *httpapi.Hub
+	traces   *trace.Exporter // nil if none are sent
 	listener net.Listener
 	url      string
 	runner   *local.Runner
@@ -52,7 +53,6 @@ func (a *app) newDaemon(ctx context.Context, opened *store.Store, s *serving) (*
 	}
 	d.url = s.listening.url(d.listener)
 	d.hub = httpapi.NewHub(news{opened.Executions()})
-	s.config.Store = &toldStore{opened.Executions(), d.hub}
 	if err := d.firstStart(ctx); err != nil {
 		return d, errors.Join(err, d.listener.Close())
 	}
@@ -94,7 +94,7 @@ func (d *daemon) open(ctx context.Context, fail func()) {
 		version, _ := buildVersion()
 		server, err := httpapi.New(httpapi.Config{
 			Version: version, Authenticator: d, Services: d.services, Hooks: d, Explain: explained, Hub: d.hub,
-			Ready: d.ready, Measures: d.measures, Log: d.log,
+			Ready: d.ready, Measures: d.measures, Trace: d.traceRequest(), Log: d.log,
 		})
 		if err != nil {
 			d.failed = errors.Join(err, d.listener.Close())
@@ -136,7 +136,9 @@ func (d *daemon) close() {
 
 // services gives what a caller reaches.
 func (d *daemon) services(caller httpapi.Caller) httpapi.Services {
-	return d.desk(caller.User.Owner, caller.User.Name, caller.Remote).services()
+	desk := d.desk(caller.User.Owner, caller.User.Name, caller.Remote)
+	desk.trace = caller.Trace
+	return desk.services()
 }
 
 // desk gives the desk of a user, for a request from a network address.
@@ -170,7 +172,7 @@ func (d *daemon) ready(ctx context.Context) error {
 
 // measures are the figures of the store and of the vaults.
 func (d *daemon) measures(ctx context.Context) []httpapi.Measure {
-	var all []httpapi.Measure
+	all := d.traceMeasures()
 	users, err := d.store.Users().List(ctx)
 	if err != nil {
 		d.log.Error("cannot count executions", "error", err)
@@ -214,23 +216,6 @@ func vaultFigures(s vaultint.Stats) map[string]float64 {
 		"weir_vault_stale_total": float64(s.Stale), "weir_vault_logins_total": float64(s.Logins),
 		"weir_vault_login_errors_total": float64(s.LoginErrors), "weir_vault_renewals_total": float64(s.Renewals),
 	}
-}
-
-// toldStore is a store whose commits are told to a hub.
-type toldStore struct {
-	*store.Executions
-	hub *httpapi.Hub
-}
-
-// Commit implements local.Store.
-func (s *toldStore) Commit(changes []journal.Change, done func(error)) {
-	began := time.Now()
-	s.Executions.Commit(changes, func(err error) {
-		if err == nil {
-			s.hub.Committed(changes, time.Since(began))
-		}
-		done(err)
-	})
 }
 
 // news is a store as a hub reads it.

@@ -30,10 +30,10 @@ type apiSite struct {
 }
 
 // newAPISite starts a server. Its store is open here, too, as for the command line.
-func newAPISite(t testing.TB) *apiSite {
+func newAPISite(t testing.TB, args ...string) *apiSite {
 	t.Helper()
 	dir := t.TempDir()
-	d, err := startDaemon(t, dir, filepath.Join(dir, "data"))
+	d, err := startDaemon(t, dir, filepath.Join(dir, "data"), args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,13 +17,14 @@ import (
 
 // TestAPICanary has a flow use secrets in all ways there are, and looks for them, in
 // any of their spellings, and for tokens, in all that the server says: the answers of
-// every route that reads, events, metrics, the log, and the audit.
+// every route that reads, events, metrics, the log, the audit, and in traces.
 func TestAPICanary(t *testing.T) {
 	t.Parallel()
-	s := newAPISite(t)
-	const password, given, setting = "canary-of-a-password", "canary-of-an-override", "canary-of-a-vault-token"
+	const password, given, setting, key = "canary-of-a-password", "canary-of-an-override", "canary-of-a-vault-token", "canary-of-a-key"
+	sink := newTraceSink(t)
+	s := newAPISite(t, "--"+otlpEndpoint, sink.URL+"/refused?key="+key, "OTEL_EXPORTER_OTLP_HEADERS=api-key="+key)
 	forbidden := map[string][]string{"token": {s.token, s.other}}
-	for _, text := range []string{password, given, setting} {
+	for _, text := range []string{password, given, setting, key} {
 		forbidden[text] = slices.Collect(maps.Values(spellings(text)))
 	}
 	c := s.client(s.token)
@@ -80,6 +81,10 @@ func TestAPICanary(t *testing.T) {
 	s.do(http.MethodGet, "/v1/executions?token="+s.token, "", nil)
 	s.stop()
 	said.WriteString(s.said.String())
+	if !strings.Contains(s.said.String(), "cannot send traces") || len(sink.spans()) == 0 {
+		t.Error("no traces were sent and refused: the test proves nothing")
+	}
+	said.WriteString(sink.bodies())
 	for name, texts := range forbidden {
 		for _, text := range texts {
 			if i := strings.Index(said.String(), text); i >= 0 {

@@ -24,6 +24,7 @@ func (a *app) checkServe(ctx context.Context, s *serving) error {
 		{"listen", s.listening.try},
 		{"connections", a.checkFiles},
 		{"vaults", a.checkVaults},
+		{"traces", func(context.Context) (string, error) { return a.checkTraces(s) }},
 	} {
 		began := time.Now()
 		detail, err := stage.check(ctx)

@@ -15,6 +15,9 @@ type Caller struct {
 	User   engine.User
 	Token  engine.Token
 	Remote string // network address
+	// Trace is the W3C traceparent of what the request leads to; empty if it is not
+	// traced.
+	Trace string
 }
 
 // Admin tells whether the caller may manage users.
@@ -99,7 +102,7 @@ func (s *Server) authenticate(r *http.Request) (Caller, *api.Error) {
 		return Caller{}, denied
 	}
 	s.throttle.succeeded(remote, text)
-	return Caller{User: user, Token: token, Remote: remote}, nil
+	return Caller{User: user, Token: token, Remote: remote, Trace: noted(r).trace}, nil
 }
 
 // bearer gives the token of a request; empty if it has none.

@@ -18,7 +18,8 @@ type note struct {
 	route  string // its pattern, which holds no value
 	caller string
 	status int
-	stream bool // it is a stream of events
+	stream bool   // it is a stream of events
+	trace  string // see [Caller.Trace]
 	conn   *http.ResponseController
 	// release gives back what the request has of its user's share of requests at work.
 	release func()
@@ -33,6 +34,15 @@ func notedIn(ctx context.Context) *note {
 		return n
 	}
 	return &note{}
+}
+
+// Answered is a request that came to its end.
+type Answered struct {
+	ID     string
+	Method string
+	Route  string // its pattern, which holds no value; empty if there is none
+	Status int
+	Began  time.Time
 }
 
 // recorder notes the status of an answer.
@@ -69,7 +79,9 @@ func (s *Server) identified(next http.Handler) http.Handler {
 		w.Header().Set("X-Request-Id", n.id)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
+		end := s.traced(n, r, began)
 		next.ServeHTTP(&recorder{w, n}, r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
+		end()
 		level := slog.LevelInfo
 		if n.status < http.StatusBadRequest && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 			level = slog.LevelDebug // who only looks is not worth a line
@@ -77,6 +89,22 @@ func (s *Server) identified(next http.Handler) http.Handler {
 		s.config.Log.Log(r.Context(), level, "request", "request", n.id, "method", methodName(r), "route", n.route, "status", n.status,
 			"user", n.caller, "remote", remoteHost(r), "took", time.Since(began).Round(time.Microsecond).String())
 	})
+}
+
+// traced begins the span of a request. Only those of users are traced, and neither
+// streams nor what watches the engine.
+func (s *Server) traced(n *note, r *http.Request, began time.Time) (end func()) {
+	if s.config.Trace == nil || bearer(r) == "" {
+		return func() {}
+	}
+	trace, done := s.config.Trace(r.Header.Get("Traceparent"))
+	n.trace = trace
+	return func() {
+		if n.caller != "" && !n.stream && n.route != metricsRoute {
+			_, route, _ := strings.Cut(n.route, " ") // without the method
+			done(Answered{ID: n.id, Method: methodName(r), Route: route, Status: n.status, Began: began})
+		}
+	}
 }
 
 // methodName is the method if it is one that exists: what else was sent is not logged.

@@ -11,12 +11,14 @@ import (
 	"github.com/weir-engine/weir/engine/api"
 )
 
+const metricsRoute = "GET /metrics"
+
 // routes registers all there is. What is registered by handle is in the OpenAPI
 // document; all of it needs a token.
 func (s *Server) routes() {
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	s.mux.HandleFunc("GET /readyz", s.showReady)
-	s.mux.HandleFunc("GET /metrics", s.showMetrics)
+	s.mux.HandleFunc(metricsRoute, s.showMetrics)
 	s.executionRoutes()
 	s.orderRoutes()
 	s.eventRoutes()

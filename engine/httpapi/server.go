@@ -50,6 +50,10 @@ type Config struct {
 	// Measures are shown at /metrics beside what the server counts itself; nil means
 	// that there are none.
 	Measures func(context.Context) []Measure
+	// Trace begins the span of a request that came with a traceparent, which may be
+	// empty. It gives the traceparent of what the request leads to, and what is called
+	// at its end. Nil means that requests are not traced.
+	Trace func(traceparent string) (trace string, end func(Answered))
 	// Log receives a line for each request; nil drops them.
 	Log *slog.Logger
 	// BodyPatience is how long a client may take for a body; zero means 30s.

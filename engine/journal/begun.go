@@ -20,6 +20,7 @@ type Begun struct {
 	Depth    int       // of flows that call flows; 0 for a root
 	Try      int       // from 1: of a child flow that its parent's options repeat
 	Again    engine.ID // the execution that this one repeats from its start; may be empty
+	Trace    string    // see [engine.Request.Trace]; the same in all of a tree
 }
 
 func (*Begun) code() byte { return codeBegun }
@@ -35,6 +36,7 @@ func (e *Begun) encode(to *encoder) {
 	to.int(8, int64(e.Depth))
 	to.int(9, int64(e.Try))
 	to.text(10, string(e.Again))
+	to.text(11, e.Trace)
 }
 
 func (e *Begun) decode(field byte, d *decoder) {
@@ -59,5 +61,7 @@ func (e *Begun) decode(field byte, d *decoder) {
 		e.Try = int(d.int())
 	case 10:
 		e.Again = engine.ID(d.text())
+	case 11:
+		e.Trace = d.text()
 	}
 }

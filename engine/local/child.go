@@ -158,7 +158,7 @@ func (f *flow) newChild(c *call, file string, text []byte) journal.Change {
 	now := f.runner.now()
 	begun := &journal.Begun{
 		At: now, File: file, Text: journal.Digest(text), Inputs: c.Inputs, Files: f.begun.Files,
-		Depth: f.begun.Depth + 1, Try: c.try, Timeout: c.Options.Timeout,
+		Depth: f.begun.Depth + 1, Try: c.try, Timeout: c.Options.Timeout, Trace: f.begun.Trace,
 	}
 	if c.Options.Timeout > 0 {
 		begun.Deadline = now.Add(c.Options.Timeout)

@@ -204,6 +204,7 @@ func newExecution(request engine.Request, now time.Time) journal.Change {
 	}
 	begun := &journal.Begun{
 		At: now, File: request.File, Text: journal.Digest(request.Text), Inputs: request.Inputs, Files: request.Files, Again: request.Again,
+		Trace: request.Trace,
 	}
 	return journal.Change{
 		ID: id,
