@@ -81,6 +81,7 @@ func TestTraces(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("Authorization", "Bearer "+s.token)
+		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 		response, err := http.DefaultClient.Do(r)
 		if err != nil || response.StatusCode != http.StatusOK {
