@@ -69,6 +69,9 @@ func (d *desk) CreateToken(ctx context.Context, user string, token api.NewToken)
 	case token.Expires != nil:
 		expires = *token.Expires
 	}
+	if err := showable("name", token.Name); err != nil {
+		return api.MadeToken{}, err
+	}
 	made, text, err := d.store.Users().CreateToken(ctx, d.actor, user, token.Name, expires)
 	return api.MadeToken{Token: httpapi.WireToken(made), Text: text}, err
 }
@@ -142,6 +145,9 @@ func (d *desk) SetSetting(ctx context.Context, name string, value api.SettingVal
 	wrapped, err := sentObject("value", json.RawMessage(`{"value":`+string(value.Value)+`}`))
 	if err != nil || len(value.Value) == 0 {
 		return api.Done{}, &engine.Error{Kind: engine.Invalid, Message: "value: this must be a JSON value"}
+	}
+	if err := showable("name", name); err != nil {
+		return api.Done{}, err
 	}
 	return api.Done{Name: name, Result: "stored"}, d.store.Settings().Set(ctx, d.owner, name, wrapped["value"])
 }

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"math"
+	"slices"
 
 	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/engine/api"
@@ -14,20 +17,18 @@ import (
 // a flow, a task or a person gave is masked.
 type shown struct {
 	executions *store.Executions
-	rows       map[engine.ID]journal.Row
 	scope      *dispatch.Scope
 	top        journal.History
+	steps      int // that may be shown yet
+	bytes      int // of inputs and outputs of steps that may be shown yet, about
 }
 
-func newShown(ctx context.Context, executions *store.Executions, id engine.ID) (*shown, error) {
-	s := &shown{executions: executions, rows: map[engine.ID]journal.Row{}}
-	rows, err := executions.Tree(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range rows {
-		s.rows[r.ID] = r
-	}
+// maxTimeline is how large the inputs and outputs of a page of steps may be in sum,
+// about, in bytes. The last step of a page may go beyond it.
+const maxTimeline = 32 << 20
+
+func newShown(ctx context.Context, executions *store.Executions, id engine.ID) (s *shown, err error) {
+	s = &shown{executions: executions, steps: math.MaxInt, bytes: math.MaxInt}
 	s.top, s.scope, err = loadMasked(ctx, executions, id)
 	return s, err
 }
@@ -47,8 +48,9 @@ func (s *shown) object(tree map[string]any) map[string]any {
 	return masked
 }
 
-// detail is an execution with all that is known of it.
-func (s *shown) detail(ctx context.Context, id engine.ID) (*api.Detail, error) {
+// detail is an execution with all that is known of it, and its steps from after that one
+// on, as long as there is room for them.
+func (s *shown) detail(ctx context.Context, id engine.ID, after string) (*api.Detail, error) {
 	h := s.top
 	if id != h.ID {
 		var err error
@@ -68,11 +70,19 @@ func (s *shown) detail(ctx context.Context, id engine.ID) (*api.Detail, error) {
 	if end := o.Finished; end != nil {
 		d.Output, d.Error, d.Ended = s.scope.Mask(end.Output), s.failure(end.Error), moment(end.At)
 	}
-	for _, step := range o.Steps {
+	steps, err := stepsAfter(o.Steps, after)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range steps {
+		if d.More = s.steps <= 0 || s.bytes <= 0; d.More {
+			break
+		}
+		s.steps--
 		shown := s.step(step)
-		if _, ok := s.rows[step.Child]; ok && step.Child != "" {
-			var err error
-			if shown.Flow, err = s.detail(ctx, step.Child); err != nil {
+		s.bytes -= sizeOf(shown.Inputs) + sizeOf(shown.Output)
+		if step.Child != "" {
+			if shown.Flow, err = s.detail(ctx, step.Child, ""); err != nil && exitCode(err) != exitNotFound {
 				return nil, err
 			}
 		}
@@ -85,6 +95,39 @@ func (s *shown) detail(ctx context.Context, id engine.ID) (*api.Detail, error) {
 		d.Notes = append(d.Notes, api.Note{Time: moment(n.At), What: string(n.What), Step: n.Step, By: n.By})
 	}
 	return d, nil
+}
+
+// stepsAfter leaves out the steps up to the one of that address.
+func stepsAfter(steps []journal.Step, after string) ([]journal.Step, error) {
+	if after == "" {
+		return steps, nil
+	}
+	at := slices.IndexFunc(steps, func(s journal.Step) bool { return s.Address.String() == after })
+	if at < 0 {
+		return nil, &engine.Error{
+			Kind: engine.Invalid, Message: fmt.Sprintf("the execution has no step %q", after), Hint: "it is the step of the last one of the page before",
+		}
+	}
+	return steps[at+1:], nil
+}
+
+// sizeOf is about how many bytes a tree of values takes.
+func sizeOf(tree any) int {
+	const each = 16
+	n := each
+	switch node := tree.(type) {
+	case string:
+		n += len(node)
+	case []any:
+		for _, child := range node {
+			n += sizeOf(child)
+		}
+	case map[string]any:
+		for key, child := range node {
+			n += len(key) + sizeOf(child)
+		}
+	}
+	return n
 }
 
 func (s *shown) step(step journal.Step) api.Step {

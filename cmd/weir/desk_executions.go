@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/engine/api"
@@ -32,13 +33,30 @@ func (d *desk) Execution(ctx context.Context, id string) (api.Execution, error) 
 }
 
 // ExecutionTree implements httpapi.Executions.
-func (d *desk) ExecutionTree(ctx context.Context, id string) (api.Executions, error) {
+func (d *desk) ExecutionTree(ctx context.Context, id, after string, limit int) (api.Executions, error) {
 	row, err := d.row(ctx, id)
 	if err != nil {
 		return api.Executions{}, err
 	}
 	rows, err := d.store.Executions().Tree(ctx, row.ID)
-	return api.Executions{Executions: executionsOf(rows)}, err
+	if err != nil {
+		return api.Executions{}, err
+	}
+	if after != "" {
+		at := slices.IndexFunc(rows, func(r journal.Row) bool { return string(r.ID) == after })
+		if at < 0 {
+			return api.Executions{}, &engine.Error{
+				Kind: engine.Invalid, Message: fmt.Sprintf("%q is no cursor of this tree of executions", after), Hint: "it is what the page before gave",
+			}
+		}
+		rows = rows[at+1:]
+	}
+	next := ""
+	if limit > 0 && len(rows) > limit {
+		rows = rows[:limit]
+		next = string(rows[limit-1].ID)
+	}
+	return api.Executions{Executions: executionsOf(rows), Next: next}, nil
 }
 
 // Log implements httpapi.Executions.
@@ -75,7 +93,7 @@ func lineOf(l store.LogLine) api.Line {
 }
 
 // Timeline implements httpapi.Executions.
-func (d *desk) Timeline(ctx context.Context, id string) (api.Detail, error) {
+func (d *desk) Timeline(ctx context.Context, id, after string, limit int) (api.Detail, error) {
 	row, err := d.row(ctx, id)
 	if err != nil {
 		return api.Detail{}, err
@@ -84,7 +102,10 @@ func (d *desk) Timeline(ctx context.Context, id string) (api.Detail, error) {
 	if err != nil {
 		return api.Detail{}, err
 	}
-	detail, err := s.detail(ctx, row.ID)
+	if limit > 0 {
+		s.steps, s.bytes = limit, maxTimeline
+	}
+	detail, err := s.detail(ctx, row.ID, after)
 	if err != nil {
 		return api.Detail{}, err
 	}

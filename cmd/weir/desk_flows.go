@@ -82,6 +82,9 @@ func checkFlow(f *api.FlowText, file string) error {
 	if err != nil {
 		return err
 	}
+	if err := showable("name", name); err != nil {
+		return err
+	}
 	f.Name = name
 	if len(f.Text) > maxInputs {
 		return &engine.Error{Kind: engine.Invalid, Message: fmt.Sprintf("%s: larger than %d bytes (%d MiB)", file, maxInputs, maxInputs>>20)}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/weir-engine/weir/connections/schema"
 	"github.com/weir-engine/weir/engine"
@@ -49,7 +50,10 @@ func (d *desk) start(ctx context.Context, request engine.Request) (api.Execution
 // directory beside which other flows are looked for, and no files directory but its own.
 func (d *desk) request(ctx context.Context, start api.Start) (engine.Request, error) {
 	request := engine.Request{Owner: d.owner, Name: start.Name}
-	var err error
+	err := showable("name", start.Name)
+	if err != nil {
+		return request, err
+	}
 	if request.Inputs, err = sentObject("inputs", start.Inputs); err != nil {
 		return request, err
 	}
@@ -74,6 +78,15 @@ func (d *desk) request(ctx context.Context, start api.Start) (engine.Request, er
 	}
 	request.File, request.Text, request.Name = local.StoredFile(found.Name, found.Version), text, cmp.Or(request.Name, found.Name)
 	return request, nil
+}
+
+// showable refuses what would not look like a name in a list, or would do something to
+// the terminal that shows it.
+func showable(what, text string) error {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return &engine.Error{Kind: engine.Invalid, Message: fmt.Sprintf("%s %q: it has characters that cannot be shown", what, text)}
+	}
+	return nil
 }
 
 // sentObject reads an object that was sent, with numbers as flows have them.
@@ -305,7 +318,7 @@ func (d *desk) Answer(ctx context.Context, id string, answer api.Answer) (api.An
 	if err != nil {
 		return api.Answered{}, err
 	}
-	detail, err := d.Timeline(ctx, string(row.ID))
+	detail, err := d.Timeline(ctx, string(row.ID), "", 0)
 	if err != nil {
 		return api.Answered{}, err
 	}

@@ -37,7 +37,7 @@ know whether it took effect, because it ended while the step ran:
 			if err != nil {
 				return err
 			}
-			detail, err := services.Executions.Timeline(ctx, args[0])
+			detail, err := services.Executions.Timeline(ctx, args[0], "", 0)
 			if err != nil {
 				return err
 			}
@@ -240,7 +240,7 @@ func (a *app) completeAnswer(cmd *cobra.Command, args []string, part string) ([]
 	if err != nil {
 		return nil, directive
 	}
-	detail, err := services.Executions.Timeline(cmd.Context(), args[0])
+	detail, err := services.Executions.Timeline(cmd.Context(), args[0], "", 0)
 	if err != nil {
 		return nil, directive
 	}

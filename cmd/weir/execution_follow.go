@@ -55,7 +55,7 @@ func (w *watching) watch(ctx context.Context, a *app, services httpapi.Services,
 
 // printEnded prints what an execution has come to, as "weir run" does.
 func (a *app) printEnded(ctx context.Context, services httpapi.Services, id string) error {
-	detail, err := services.Executions.Timeline(ctx, id)
+	detail, err := services.Executions.Timeline(ctx, id, "", 0)
 	if err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (f *follower) sayWhy(ctx context.Context) error {
 	if err != nil || row.Status == string(engine.Running) || row.Status == string(engine.Pending) || row.HasEnded() {
 		return err
 	}
-	tree, err := f.services.Executions.ExecutionTree(ctx, f.id)
+	tree, err := f.services.Executions.ExecutionTree(ctx, f.id, "", 0)
 	if err != nil {
 		return err
 	}

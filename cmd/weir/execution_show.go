@@ -20,7 +20,7 @@ inputs and outputs of all steps, too. Secrets are masked.`,
 			if err != nil {
 				return err
 			}
-			detail, err := services.Executions.Timeline(cmd.Context(), args[0])
+			detail, err := services.Executions.Timeline(cmd.Context(), args[0], "", 0)
 			if err != nil {
 				return err
 			}

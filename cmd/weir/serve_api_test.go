@@ -383,7 +383,7 @@ func TestSameNamesOfTwoUsers(t *testing.T) {
 	if e.ID == ended || e.Status != "succeeded" {
 		t.Fatalf("got %+v", e)
 	}
-	d, err := c.Timeline(t.Context(), e.ID)
+	d, err := c.Timeline(t.Context(), e.ID, "", 0)
 	if err != nil || d.Output != "mine" {
 		t.Errorf("got output %v, %v", d.Output, err)
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -42,14 +43,67 @@ func (c *Client) Execution(ctx context.Context, id string) (Execution, error) {
 	return get[Execution](ctx, c, executionPath(id, ""), nil)
 }
 
-// ExecutionTree gives an execution and all below it, itself first.
-func (c *Client) ExecutionTree(ctx context.Context, id string) (Executions, error) {
-	return get[Executions](ctx, c, executionPath(id, "/tree"), nil)
+// largestPage is as much as a server gives at once.
+const largestPage = 10_000
+
+func pageQuery(after string, limit int) url.Values {
+	query := url.Values{"limit": {strconv.Itoa(cmp.Or(limit, largestPage))}}
+	if after != "" {
+		query.Set("after", after)
+	}
+	return query
 }
 
-// Timeline gives an execution with its steps.
-func (c *Client) Timeline(ctx context.Context, id string) (Detail, error) {
-	return get[Detail](ctx, c, executionPath(id, "/timeline"), nil)
+// ExecutionTree gives an execution and all below it, itself first: at most limit of
+// them, from after the one of that id on. A limit of 0 gives all, page by page.
+func (c *Client) ExecutionTree(ctx context.Context, id, after string, limit int) (tree Executions, err error) {
+	for {
+		page, err := get[Executions](ctx, c, executionPath(id, "/tree"), pageQuery(after, limit))
+		if err != nil {
+			return page, err
+		}
+		tree.Executions, tree.Next = append(tree.Executions, page.Executions...), page.Next
+		if after = page.Next; limit > 0 || after == "" {
+			return tree, nil
+		}
+	}
+}
+
+// Timeline gives an execution with its steps, and those of the flows it started: at
+// most limit of them in sum, from after that step on. A limit of 0 gives all, page by
+// page.
+func (c *Client) Timeline(ctx context.Context, id, after string, limit int) (Detail, error) {
+	detail, err := get[Detail](ctx, c, executionPath(id, "/timeline"), pageQuery(after, limit))
+	if err != nil || limit > 0 {
+		return detail, err
+	}
+	return detail, c.complete(ctx, &detail)
+}
+
+// complete asks for the steps that are not there yet.
+func (c *Client) complete(ctx context.Context, d *Detail) error {
+	for seen := 0; ; {
+		for ; seen < len(d.Steps); seen++ {
+			if child := d.Steps[seen].Flow; child != nil {
+				if err := c.complete(ctx, child); err != nil {
+					return err
+				}
+			}
+		}
+		if !d.More {
+			return nil
+		}
+		after := ""
+		if seen > 0 {
+			after = d.Steps[seen-1].Step
+		}
+		page, err := get[Detail](ctx, c, executionPath(d.ID, "/timeline"), pageQuery(after, 0))
+		if err != nil {
+			return err
+		}
+		d.Steps, d.Questions = append(d.Steps, page.Steps...), append(d.Questions, page.Questions...)
+		d.More = page.More && len(page.Steps) > 0
+	}
 }
 
 // Log gives lines of the log of an execution and all below it.

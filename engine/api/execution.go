@@ -50,6 +50,7 @@ type Detail struct {
 	Output    any            `json:"output" doc:"What the flow returned; null until it has succeeded"`
 	Error     *Failure       `json:"error,omitempty"`
 	Steps     []Step         `json:"steps" nullable:"false" doc:"In the order in which they began"`
+	More      bool           `json:"more" doc:"There are more steps: ask for this execution after the last one that is here"`
 	Notes     []Note         `json:"notes" nullable:"false" doc:"What was done to the execution"`
 	Questions []Question     `json:"questions" nullable:"false" doc:"What it asks of people; those of flows that it started are with these"`
 }

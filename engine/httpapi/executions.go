@@ -20,6 +20,18 @@ type listExecutions struct {
 	After    string `query:"after" maxLength:"200" doc:"The cursor that the page before gave"`
 }
 
+type readTree struct {
+	ID    string `path:"id" maxLength:"200" doc:"Of the execution, or its first letters"`
+	After string `query:"after" maxLength:"200" doc:"The cursor that the page before gave"`
+	Limit int    `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"How many at most"`
+}
+
+type readTimeline struct {
+	ID    string `path:"id" maxLength:"200" doc:"Of the execution, or its first letters"`
+	After string `query:"after" maxLength:"200" doc:"The step of this execution after which the page begins"`
+	Limit int    `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"How many steps at most, those of child flows included"`
+}
+
 type readLog struct {
 	ID    string `path:"id" maxLength:"200" doc:"Of the execution, or its first letters"`
 	After int64  `query:"after" minimum:"0" doc:"The position after which the page begins"`
@@ -36,12 +48,12 @@ func (s *Server) executionRoutes() {
 			return c.Executions.Execution(ctx, c.in.ID)
 		})
 	handle(s, http.MethodGet, "/v1/executions/{id}/tree", "get-execution-tree", "An execution and all that it started",
-		func(ctx context.Context, c call[oneExecution]) (api.Executions, error) {
-			return c.Executions.ExecutionTree(ctx, c.in.ID)
+		func(ctx context.Context, c call[readTree]) (api.Executions, error) {
+			return c.Executions.ExecutionTree(ctx, c.in.ID, c.in.After, c.in.Limit)
 		})
 	handle(s, http.MethodGet, "/v1/executions/{id}/timeline", "get-execution-timeline", "An execution with its inputs, output, steps and questions",
-		func(ctx context.Context, c call[oneExecution]) (api.Detail, error) {
-			return c.Executions.Timeline(ctx, c.in.ID)
+		func(ctx context.Context, c call[readTimeline]) (api.Detail, error) {
+			return c.Executions.Timeline(ctx, c.in.ID, c.in.After, c.in.Limit)
 		})
 	handle(s, http.MethodGet, "/v1/executions/{id}/log", "get-execution-log", "The log of an execution and all that it started",
 		func(ctx context.Context, c call[readLog]) (api.Log, error) {

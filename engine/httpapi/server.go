@@ -147,14 +147,33 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, grace time.Du
 var strictNames = sync.OnceFunc(func() { huma.ValidateStrictCasing = true }) //nolint:gochecknoglobals // huma has it as one
 
 // unmarshal is json.Unmarshal, but for numbers that have no type of their own: they
-// stay as they were written. What is read into an any is only held against the schema.
+// stay as they were written.
 func unmarshal(text []byte, into any) error {
-	if _, checked := into.(*any); checked {
-		return json.Unmarshal(text, into)
-	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
-	return decoder.Decode(into)
+	err := decoder.Decode(into)
+	if tree, checked := into.(*any); checked && err == nil { // it is only held against the schema
+		*tree = withFloats(*tree)
+	}
+	return err
+}
+
+// withFloats gives a tree the numbers that a schema is held against.
+func withFloats(tree any) any {
+	switch node := tree.(type) {
+	case json.Number:
+		f, _ := node.Float64() // the nearest there is, if it is too large
+		return f
+	case []any:
+		for i, child := range node {
+			node[i] = withFloats(child)
+		}
+	case map[string]any:
+		for key, child := range node {
+			node[key] = withFloats(child)
+		}
+	}
+	return tree
 }
 
 // description is what the OpenAPI document says of the API as a whole.

@@ -35,10 +35,12 @@ type Services struct {
 type Executions interface {
 	ListExecutions(ctx context.Context, filter api.ExecutionFilter) (api.Executions, error)
 	Execution(ctx context.Context, id string) (api.Execution, error)
-	// ExecutionTree gives an execution and all below it, itself first.
-	ExecutionTree(ctx context.Context, id string) (api.Executions, error)
-	// Timeline gives an execution with its steps, and those of the flows it started.
-	Timeline(ctx context.Context, id string) (api.Detail, error)
+	// ExecutionTree gives an execution and all below it, itself first: at most limit of
+	// them, from after the one of that id on. A limit of 0 gives all.
+	ExecutionTree(ctx context.Context, id, after string, limit int) (api.Executions, error)
+	// Timeline gives an execution with its steps, and those of the flows it started: at
+	// most limit steps in sum, from after that step on. A limit of 0 gives all.
+	Timeline(ctx context.Context, id, after string, limit int) (api.Detail, error)
 	// Log gives lines of the log of an execution and all below it, after a position.
 	Log(ctx context.Context, id string, after int64, limit int) (api.Log, error)
 }
