@@ -25,8 +25,8 @@ secret, which are shown this once. How a caller proves that it may call:
   --auth hmac    it signs id, time and body as the Standard Webhooks specification has it, which has libraries for all
                  languages; what was signed longer ago than the replay window is refused
   --auth github  it signs the body as GitHub, Gitea and Forgejo do, which covers neither time nor id
-A key or secret that the sender prescribes comes from a file or stdin; a secret of signatures that begins with whsec_
-is base64 behind that. Of a key, the store keeps a digest only.`,
+A key or secret that the sender prescribes comes from a file or stdin; for hmac it is base64, mostly behind whsec_.
+Of a key, the store keeps a digest only.`,
 		Example: "  weir webhook create push --flow deploy --auth github\n  weir webhook create orders --flow order --mode sync --timeout 5s",
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

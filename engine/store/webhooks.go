@@ -117,7 +117,7 @@ func (w *Webhooks) Create(ctx context.Context, by engine.Actor, webhook engine.W
 	return text, nil
 }
 
-// signingPrefix is what a secret begins with whose rest is the key of signatures in
+// signingPrefix is what a secret of signatures may begin with. The rest is the key in
 // base64, as the Standard Webhooks specification has it.
 const signingPrefix = "whsec_"
 
@@ -137,9 +137,9 @@ func webhookSecret(name string, auth engine.WebhookAuth, given string) (text str
 		text = base64.RawURLEncoding.EncodeToString(random[:])
 	}
 	kept = []byte(text)
-	if encoded, ok := strings.CutPrefix(text, signingPrefix); ok && auth == engine.WebhookHMAC {
-		if kept, err = base64.StdEncoding.DecodeString(encoded); err != nil {
-			return "", nil, fail(engine.Invalid, "", "webhook %q: what follows %s in its secret is no base64", name, signingPrefix)
+	if auth == engine.WebhookHMAC {
+		if kept, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(text, signingPrefix)); err != nil {
+			return "", nil, fail(engine.Invalid, "senders that follow Standard Webhooks call it "+signingPrefix+"...", "webhook %q: its secret is no base64", name)
 		}
 	}
 	if len(kept) < minWebhookSecret {

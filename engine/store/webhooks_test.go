@@ -107,7 +107,7 @@ func TestWebhookSecrets(t *testing.T) {
 		key    []byte
 	}{
 		"standard":      {engine.WebhookHMAC, standard, raw},
-		"plain":         {engine.WebhookHMAC, string(raw), raw},
+		"bare":          {engine.WebhookHMAC, base64.StdEncoding.EncodeToString(raw), raw},
 		"github":        {engine.WebhookGitHub, string(raw), raw},
 		"github-whsec_": {engine.WebhookGitHub, standard, []byte(standard)},
 	} {
@@ -139,11 +139,46 @@ func TestWebhookSecrets(t *testing.T) {
 		secret string
 	}{
 		"at least 16 bytes":   {engine.WebhookKey, "too short"},
-		"no base64":           {engine.WebhookHMAC, "whsec_!!!"},
+		"no base64":           {engine.WebhookHMAC, "a secret of more than sixteen bytes"},
 		"show a key, or sign": {"", ""},
 	} {
 		_, err := hooks.Create(t.Context(), engine.Actor{}, engine.Webhook{Owner: "ann", Name: "x", Auth: c.auth}, c.secret)
 		wantFailure(t, err, engine.Invalid, message, "")
+	}
+}
+
+// TestPublishedSignatures takes the examples that the specifications of signatures give.
+func TestPublishedSignatures(t *testing.T) {
+	t.Parallel()
+	hooks := hookStore(t, t.TempDir()).Webhooks()
+	for name, c := range map[string]struct {
+		auth    engine.WebhookAuth
+		secret  string
+		message []string
+		sum     string
+	}{
+		// The reference implementations of Standard Webhooks are tested with this.
+		"standard": {
+			engine.WebhookHMAC, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+			[]string{"msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.", `{"test": 2432232314}`}, "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+		},
+		// GitHub, "Validating webhook deliveries".
+		"github": {
+			engine.WebhookGitHub, "It's a Secret to Everybody", []string{"Hello, World!"}, "dXEH6g6yUJ/CESIczphLijdXC211hsIsRvQ3nIsEPhc=",
+		},
+	} {
+		if _, err := hooks.Create(t.Context(), engine.Actor{}, engine.Webhook{Owner: "ann", Name: name, Auth: c.auth}, c.secret); err != nil {
+			t.Fatal(err)
+		}
+		proof := signature(c.auth, nil, c.message...)
+		sum, err := base64.StdEncoding.DecodeString(c.sum)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proof.Sums = [][]byte{sum}
+		if _, secret, _ := called(t, hooks, "ann", name); !secret.Proves(proof) {
+			t.Errorf("%s: the published signature is not taken", name)
+		}
 	}
 }
 
