@@ -388,8 +388,9 @@ func (s *apiSite) until(what string, is func([]api.Execution) bool, filter api.E
 	s.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	c := s.client(s.token)
 	for start := time.Now(); ; <-tick.C {
-		list, err := s.client(s.token).ListExecutions(s.t.Context(), filter)
+		list, err := c.ListExecutions(s.t.Context(), filter)
 		if err != nil {
 			s.t.Fatal(err)
 		}
