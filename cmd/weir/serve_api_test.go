@@ -152,6 +152,11 @@ type operation struct {
 // operations reads the OpenAPI document.
 func (s *apiSite) operations() []operation {
 	s.t.Helper()
+	return s.operationsOf([]byte(s.do(http.MethodGet, "/openapi.json", "", nil).body))
+}
+
+func (s *apiSite) operationsOf(text []byte) []operation {
+	s.t.Helper()
 	var document struct {
 		OpenAPI string `json:"openapi"`
 		Paths   map[string]map[string]struct {
@@ -163,7 +168,7 @@ func (s *apiSite) operations() []operation {
 			RequestBody any
 		}
 	}
-	if err := json.Unmarshal([]byte(s.do(http.MethodGet, "/openapi.json", "", nil).body), &document); err != nil {
+	if err := json.Unmarshal(text, &document); err != nil {
 		s.t.Fatal(err)
 	}
 	if !strings.HasPrefix(document.OpenAPI, "3.1.") {
@@ -228,6 +233,10 @@ func (s *apiSite) furnish() (ended, asks string) {
 	if got := s.do(http.MethodPut, "/v1/vaults/"+hisConnection, s.token, put); got.status != http.StatusOK {
 		s.t.Fatalf("status %d: %s", got.status, got.body)
 	}
+	timed := map[string]any{"name": hisConnection, "flow": hisFlow, "cron": "0 0 1 1 *", "inputs": map[string]any{"value": hisInput}}
+	if got := s.do(http.MethodPost, "/v1/schedules", s.token, timed); got.status != http.StatusOK {
+		s.t.Fatalf("status %d: %s", got.status, got.body)
+	}
 	hook := map[string]any{"name": hisConnection, "flow": hisFlow}
 	if got := s.do(http.MethodPost, "/v1/webhooks", s.token, hook); got.status != http.StatusOK {
 		s.t.Fatalf("status %d: %s", got.status, got.body)
@@ -255,6 +264,8 @@ func bodies() map[string]any {
 		"create-user":              map[string]any{"name": "eve"},
 		"create-token":             map[string]any{},
 		"share-connection":         map[string]any{"right": "manage"},
+		"create-schedule":          map[string]any{"name": "mine", "flow": hisFlow, "cron": "@daily"},
+		"change-schedule":          map[string]any{"enabled": false},
 		"create-webhook":           map[string]any{"name": "mine", "flow": hisFlow},
 		"change-webhook":           map[string]any{"enabled": false},
 		"rotate-webhook":           map[string]any{},
@@ -361,7 +372,7 @@ func TestEveryRouteKeepsOthersOut(t *testing.T) {
 	if got := s.do(http.MethodGet, "/v1/settings/"+hisSetting, s.token, nil); !strings.Contains(got.body, hisInput) {
 		t.Errorf("the setting: got %s", got.body)
 	}
-	for _, path := range []string{"/v1/connections", "/v1/connections/" + hisConnection, "/v1/vaults", "/v1/connection-export", "/v1/webhooks"} {
+	for _, path := range []string{"/v1/connections", "/v1/connections/" + hisConnection, "/v1/vaults", "/v1/connection-export", "/v1/webhooks", "/v1/schedules"} {
 		if got := s.do(http.MethodGet, path, s.token, nil); !strings.Contains(got.body, hisConnection) || strings.Contains(got.body, `"password":"`+hisInput) {
 			t.Errorf("%s: got %s", path, got.body)
 		}
