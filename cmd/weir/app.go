@@ -71,6 +71,7 @@ connection, lays its attached Vault secrets over it, lays the flow's inputs over
 		newConnection(a),
 		newTask(a),
 		newVault(a),
+		newSchedule(a),
 		newWebhook(a),
 		newSetting(a),
 		newUser(a),

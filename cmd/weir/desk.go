@@ -55,7 +55,7 @@ func (a *app) services(ctx context.Context) (httpapi.Services, error) {
 		return httpapi.Services{}, err
 	}
 	if client != nil {
-		return httpapi.Services{Executions: client, Orders: client, Flows: client, Webhooks: client, Settings: client}, nil
+		return httpapi.Services{Executions: client, Orders: client, Flows: client, Webhooks: client, Schedules: client, Settings: client}, nil
 	}
 	opened, err := a.executionStore(ctx)
 	if err != nil {
@@ -67,7 +67,7 @@ func (a *app) services(ctx context.Context) (httpapi.Services, error) {
 func (d *desk) services() httpapi.Services {
 	return httpapi.Services{
 		Executions: d, Orders: d, Flows: d, Connections: d, ConnectionStore: d, ConnectionTrials: d,
-		Settings: d, TaskTypes: d, Vaults: d, Users: d, Tokens: d, Audit: d, Shares: d, Webhooks: d,
+		Settings: d, TaskTypes: d, Vaults: d, Users: d, Tokens: d, Audit: d, Shares: d, Webhooks: d, Schedules: d,
 	}
 }
 

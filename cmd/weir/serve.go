@@ -157,7 +157,9 @@ func (a *app) serve(ctx context.Context, s serving) error {
 	if err != nil {
 		return err
 	}
-	served.runner = runner
+	if err := served.serves(runner); err != nil {
+		return err
+	}
 	dir, err := a.dataDir()
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/engine/httpapi"
 	"github.com/weir-engine/weir/engine/local"
+	"github.com/weir-engine/weir/engine/schedule"
 	"github.com/weir-engine/weir/engine/store"
 	"github.com/weir-engine/weir/engine/trace"
 	"github.com/weir-engine/weir/vaultint"
@@ -39,6 +40,8 @@ type daemon struct {
 	listener net.Listener
 	url      string
 	runner   *local.Runner
+
+	schedules *schedule.Loop
 
 	work   sync.WaitGroup
 	failed error // of the server; read after work
@@ -79,9 +82,11 @@ func (d *daemon) firstStart(ctx context.Context) error {
 	return nil
 }
 
-// open begins to answer requests, until ctx ends. The server is made beside the
-// engine, which has its executions to take up; if it cannot be made, fail is called.
+// open begins to start what schedules say and to answer requests, until ctx ends. The
+// server is made beside the engine, which has its executions to take up; if it cannot be
+// made, fail is called.
 func (d *daemon) open(ctx context.Context, fail func()) {
+	d.work.Go(func() { d.schedules.Run(ctx) })
 	if d.listener == nil {
 		return
 	}
@@ -194,6 +199,7 @@ func (d *daemon) measures(ctx context.Context) []httpapi.Measure {
 			Labels: map[string]string{"status": status}, Value: float64(byStatus[engine.Status(status)]),
 		})
 	}
+	all = append(all, d.scheduleMeasures()...)
 	reads := map[string]float64{}
 	d.app.mu.Lock()
 	defer d.app.mu.Unlock()

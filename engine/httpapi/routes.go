@@ -29,6 +29,7 @@ func (s *Server) routes() {
 	s.adminRoutes()
 	s.shareRoutes()
 	s.webhookRoutes()
+	s.scheduleRoutes()
 	s.receiveRoute()
 	schemas := s.api.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel") // huma's own, which is never sent

@@ -28,6 +28,7 @@ type Services struct {
 	Audit     Audit
 	Shares    Shares
 	Webhooks  Webhooks
+	Schedules Schedules
 }
 
 // Executions are what a caller sees of executions. An id may be shortened to its
