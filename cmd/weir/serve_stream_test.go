@@ -10,37 +10,47 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/weir-engine/weir/engine"
 	"github.com/weir-engine/weir/engine/api"
+	"github.com/weir-engine/weir/engine/journal"
+	"github.com/weir-engine/weir/engine/store"
 )
 
-// TestThousandStreams opens 1,000 streams of events at once: each gets every line once
-// and in order, and the server has time for others.
+// TestThousandStreams opens 1,000 streams of events at once, of ten users: each gets
+// every line of its user's once and in order, and the server has time for others.
 func TestThousandStreams(t *testing.T) {
 	t.Parallel()
 	s := newAPISite(t)
-	const streams, lines = 1000, 20
+	const streams, users, lines = 1000, 10, 20
+	tokens := []string{s.token, s.other}
+	for n := len(tokens); n < users; n++ {
+		tokens = append(tokens, s.user(fmt.Sprint("user-", n), engine.RoleUser))
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: -1}}
 	var opened, read sync.WaitGroup
 	faults := make(chan error, streams)
-	for range streams {
+	for n := range streams {
 		opened.Add(1)
 		read.Go(func() {
-			if err := readStream(ctx, client, s.address+"/v1/events", s.token, lines, opened.Done); err != nil {
+			if err := readStream(ctx, client, s.address+"/v1/events", tokens[n%users], lines, opened.Done); err != nil {
 				faults <- err
 			}
 		})
 	}
 	opened.Wait()
-	e := s.run(s.client(s.token), api.Start{Text: fmt.Sprintf(`for i = 1, %d do log.info("line", { n = i }) end`, lines)})
-	if e.Status != "succeeded" {
-		t.Errorf("got %+v", e)
+	for _, token := range tokens {
+		e := s.run(s.client(token), api.Start{Text: fmt.Sprintf(`for i = 1, %d do log.info("line", { n = i }) end`, lines)})
+		if e.Status != "succeeded" {
+			t.Errorf("got %+v", e)
+		}
 	}
 	read.Wait()
 	close(faults)
@@ -113,11 +123,11 @@ func freeAddress(t *testing.T) string {
 }
 
 // TestRestarts starts flows through the API while the daemon is drained, killed and
-// started again. Each flow is there once and ends once, and whoever watches one sees
-// each of its lines once, in order, whatever happened between.
+// started again. Each flow is there once and ends once, and whoever watches one, or all
+// of them, sees each line once, in order, whatever happened between.
 func TestRestarts(t *testing.T) {
 	t.Parallel()
-	const watchers, lines, restarts = 500, 5, 10
+	const watchers, lines, restarts, followers = 500, 5, 10, 5
 	dir, address := t.TempDir(), freeAddress(t)
 	data := filepath.Join(dir, "data")
 	start := func() *runningDaemon {
@@ -140,6 +150,9 @@ func TestRestarts(t *testing.T) {
 	for i := range watchers {
 		go func() { outcomes <- watchOne(ctx, client, i, lines, seen) }()
 	}
+	for range followers {
+		go func(token string) { outcomes <- followAll(ctx, "http://"+address, token, watchers*lines) }(d.token)
+	}
 	for i := range restarts {
 		for range watchers * lines / (restarts + 2) {
 			select {
@@ -157,7 +170,7 @@ func TestRestarts(t *testing.T) {
 		}
 		d = start()
 	}
-	for range watchers {
+	for range watchers + followers {
 		if err := <-outcomes; err != nil {
 			t.Error(err)
 		}
@@ -167,6 +180,98 @@ func TestRestarts(t *testing.T) {
 		t.Errorf("there are %d executions, want %d: %v", len(page.Executions), watchers, err)
 	}
 	d.stop()
+	endedOnce(t, data, page.Executions)
+}
+
+// endedOnce looks into the journals of executions: each has one end, and each step has
+// one result.
+func endedOnce(t *testing.T, data string, executions []api.Execution) {
+	t.Helper()
+	opened, err := store.Open(t.Context(), store.Config{Dir: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close() //nolint:errcheck // it was only read
+	for _, e := range executions {
+		h, err := opened.Executions().Load(t.Context(), engine.ID(e.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends, results := 0, map[journal.Address]int{}
+		for _, event := range h.Events {
+			switch event := event.(type) {
+			case *journal.Finished:
+				ends++
+			case *journal.Returned:
+				results[event.Address]++
+			}
+		}
+		if ends != 1 || h.Status != engine.Succeeded {
+			t.Errorf("execution %s is %s, and has %d ends", e.ID, h.Status, ends)
+		}
+		for address, n := range results {
+			if n != 1 {
+				t.Errorf("step %s of execution %s has %d results", address, e.ID, n)
+			}
+		}
+	}
+}
+
+// followAll reads the stream of all executions of a user, and takes it up where it was
+// when it breaks off, until there were so many lines "line". None is lost, seen twice or
+// out of order.
+func followAll(ctx context.Context, address, token string, lines int) error {
+	last, seen := int64(0), map[string]bool{}
+	for len(seen) < lines {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/v1/events", nil)
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("Last-Event-ID", fmt.Sprint(last))
+		response, err := http.DefaultClient.Do(r)
+		if err == nil && response.StatusCode == http.StatusOK {
+			err = followOnce(response, &last, seen, lines)
+		} else if err == nil {
+			_ = response.Body.Close()
+		}
+		if ctx.Err() != nil || errors.Is(err, errOutOfOrder) {
+			return fmt.Errorf("after line %d, with %d of %d: %w", last, len(seen), lines, errors.Join(err, ctx.Err()))
+		}
+		again := time.NewTimer(20 * time.Millisecond)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+var errOutOfOrder = errors.New("a line is out of order, or was seen before")
+
+// followOnce reads one stream until it breaks off.
+func followOnce(response *http.Response, last *int64, seen map[string]bool, lines int) error {
+	defer response.Body.Close() //nolint:errcheck // it was only read
+	scanner := bufio.NewScanner(response.Body)
+	id := int64(0)
+	for len(seen) < lines && scanner.Scan() {
+		field, value, _ := strings.Cut(scanner.Text(), ": ")
+		switch field {
+		case "id":
+			id, _ = strconv.ParseInt(value, 10, 64)
+		case "data":
+			var line api.Line
+			if id == 0 || json.Unmarshal([]byte(value), &line) != nil {
+				continue // a state, or half an event at the end
+			}
+			name := fmt.Sprint(line.Execution, " ", line.Fields["n"])
+			if line.Position != id || id <= *last || seen[name] {
+				return fmt.Errorf("%w: %s with id %d after %d", errOutOfOrder, name, id, *last)
+			}
+			*last, seen[name], id = id, true, 0
+		}
+	}
+	return scanner.Err()
 }
 
 // watchOne starts a flow, and watches it to its end.
