@@ -96,7 +96,9 @@ func (a *app) users(ctx context.Context) ([]api.User, error) {
 
 func newUserDisable(a *app) *cobra.Command {
 	return a.userSwitch("disable NAME", "Refuse all tokens of a user from now on",
-		"Refuse all tokens of a user from now on. What is theirs stays, and what is at work goes on.", true)
+		`Refuse all tokens of a user from now on. Their streams of events end, their schedules do not fire, and calls of
+their webhooks are refused. What is theirs stays, also what they share with others, and executions that are at
+work go on to their end. When the user is enabled again, all of it works as before.`, true)
 }
 
 func newUserEnable(a *app) *cobra.Command {

@@ -94,6 +94,7 @@ func newTokenRevoke(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:               "revoke USER ID",
 		Short:             "Refuse a token from now on",
+		Long:              "Refuse a token from now on. Streams of events that were opened with it end; other tokens of the user go on working.",
 		Args:              exactly(2),
 		ValidArgsFunction: a.completeTokens,
 		RunE: func(cmd *cobra.Command, args []string) error {
