@@ -17,13 +17,18 @@ import (
 )
 
 // onAClock is weir by a clock that is set while it runs: the file $WEIR_TEST_CLOCK says
-// by how much it differs from the machine's.
+// by how much it differs from the machine's, or the time at which it stands still.
 func onAClock() {
 	var offset atomic.Int64
+	var still atomic.Pointer[time.Time]
 	read := func() {
-		text, _ := os.ReadFile(os.Getenv("WEIR_TEST_CLOCK"))
-		if by, err := time.ParseDuration(strings.TrimSpace(string(text))); err == nil {
+		raw, _ := os.ReadFile(os.Getenv("WEIR_TEST_CLOCK"))
+		text := strings.TrimSpace(string(raw))
+		if by, err := time.ParseDuration(text); err == nil {
 			offset.Store(int64(by))
+			still.Store(nil)
+		} else if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+			still.Store(&at)
 		}
 	}
 	read()
@@ -32,7 +37,12 @@ func onAClock() {
 			read()
 		}
 	}()
-	os.Exit(runOn(func() time.Time { return time.Now().Round(0).Add(time.Duration(offset.Load())) }))
+	os.Exit(runOn(func() time.Time {
+		if at := still.Load(); at != nil {
+			return *at
+		}
+		return time.Now().Round(0).Add(time.Duration(offset.Load()))
+	}))
 }
 
 // clockFlows are on their way while the clock is set.

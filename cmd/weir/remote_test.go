@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,8 +80,15 @@ func startDaemon(t testing.TB, dir, data string, given ...string) (*runningDaemo
 			args = append(args, arg)
 		}
 	}
+	program := weirBinary(t)
+	if slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "WEIR_TEST_CLOCK=") }) {
+		var err error
+		if program, err = exec.LookPath("weir-on-a-clock"); err != nil { // as TestMain has put it there
+			return nil, err
+		}
+	}
 	d := &runningDaemon{t: t, data: data, said: &strings.Builder{}, read: make(chan struct{})}
-	d.cmd = exec.Command(weirBinary(t), append([]string{"serve", "-o", "json"}, args...)...) //nolint:noctx,gosec // it is ended by stop
+	d.cmd = exec.Command(program, append([]string{"serve", "-o", "json"}, args...)...) //nolint:noctx,gosec // it is ended by stop
 	d.cmd.Dir = dir
 	d.cmd.Env = append(env, "HOME="+dir, "WEIR_DATA_DIR="+data, "WEIR_LISTEN=127.0.0.1:0", "GORACE=atexit_sleep_ms=0")
 	stderr, err := d.cmd.StderrPipe()

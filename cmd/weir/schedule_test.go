@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
+	"github.com/weir-engine/weir/engine/schedule"
+)
+
+// clockSite is a server by a clock of its own, which does not live long.
+type clockSite struct {
+	t       *testing.T
+	dir     string
+	address string
+	daemon  *runningDaemon
+	client  *api.Client
+	ctx     context.Context
+	now     time.Time // what the clock shows, or showed when it was set
+
+	want    map[string]bool // the executions that schedules are to start
+	running []string        // the schedules
+}
+
+func newClockSite(t *testing.T, patience time.Duration) *clockSite {
+	t.Helper()
+	s := &clockSite{t: t, dir: t.TempDir(), address: freeAddress(t), want: map[string]bool{}}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	s.ctx = ctx
+	s.set(time.Date(2027, 3, 27, 21, 50, 0, 0, time.UTC))
+	s.start()
+	var err error
+	if s.client, err = api.NewClient(s.daemon.address, s.daemon.token); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.client.Close)
+	return s
+}
+
+func (s *clockSite) start() {
+	s.t.Helper()
+	clock := "WEIR_TEST_CLOCK=" + filepath.Join(s.dir, "clock")
+	var err error
+	if s.daemon, err = startDaemon(s.t, s.dir, filepath.Join(s.dir, "data"), clock, "--listen", s.address, "--grace", "100ms"); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// write sets the clock.
+func (s *clockSite) write(text string) {
+	s.t.Helper()
+	file := filepath.Join(s.dir, "clock")
+	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// set has the clock go on from a time, and stop has it stand still at one.
+func (s *clockSite) set(at time.Time) {
+	s.now = at
+	s.write(time.Until(at).String())
+}
+
+func (s *clockSite) stop(at time.Time) {
+	s.now = at
+	s.write(at.Format(time.RFC3339Nano))
+}
+
+// restart ends the server, without a word or in order, and starts it again; the clock
+// goes on by so much while there is none.
+func (s *clockSite) restart(kill bool, meanwhile time.Duration) {
+	s.t.Helper()
+	if kill {
+		_ = s.daemon.cmd.Process.Kill()
+		<-s.daemon.read
+		_ = s.daemon.cmd.Wait()
+	} else {
+		s.daemon.stop()
+	}
+	s.set(s.now.Add(meanwhile))
+	s.start()
+}
+
+// schedule makes a schedule that loses no run, and starts each beside others.
+func (s *clockSite) schedule(name, cron, zone string) {
+	s.t.Helper()
+	_, err := s.client.CreateSchedule(s.ctx, api.NewSchedule{
+		Name: name, Flow: "tick", Cron: cron, TimeZone: zone, Missed: string(engine.MissedAll), Overlap: string(engine.OverlapAllow),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.running = append(s.running, name)
+}
+
+// settled waits until all that is due has been started, and notes what that must be.
+func (s *clockSite) settled(began time.Time) {
+	s.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		list, err := s.client.ListSchedules(s.ctx)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		due := 0
+		for _, one := range list.Schedules {
+			if slices.Contains(s.running, one.Name) && !one.NextRun.After(s.now) {
+				due++
+			}
+		}
+		if due == 0 {
+			s.expect(list.Schedules, began)
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			s.t.Fatalf("%d schedules stay due: %+v", due, list.Schedules)
+		}
+	}
+}
+
+// expect notes each time of each schedule from when it was made to when it is due next.
+func (s *clockSite) expect(all []api.Schedule, began time.Time) {
+	s.t.Helper()
+	for _, one := range all {
+		if !slices.Contains(s.running, one.Name) {
+			continue
+		}
+		times, err := schedule.Parse(one.Cron, one.TimeZone)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for at := times.Next(began); at.Before(*one.NextRun); at = times.Next(at) {
+			s.want[string(schedule.RunID("", one.Name, at))] = true
+		}
+	}
+}
+
+// retire keeps the schedules from running.
+func (s *clockSite) retire() {
+	s.t.Helper()
+	off := false
+	for _, name := range s.running {
+		if _, err := s.client.ChangeSchedule(s.ctx, name, api.ScheduleChange{Enabled: &off}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.running = nil
+}
+
+// ended gives the executions of a name, all of which must have ended well.
+func (s *clockSite) ended(name string) (ids []string) {
+	s.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ids = nil
+		open := 0
+		for after := ""; ; {
+			page, err := s.client.ListExecutions(s.ctx, api.ExecutionFilter{Flow: name, Limit: 1000, After: after})
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			for _, e := range page.Executions {
+				ids = append(ids, e.ID)
+				switch {
+				case !e.HasEnded():
+					open++
+				case e.Status != "succeeded":
+					s.t.Errorf("execution %s has %s", e.ID, e.Status)
+				}
+			}
+			if after = page.Next; after == "" {
+				break
+			}
+		}
+		if open == 0 {
+			return ids
+		}
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			s.t.Fatalf("%d executions do not end", open)
+		}
+	}
+}
+
+// TestRestartsOnAClock drains, kills and starts a server again while 500 flows are
+// started through its API and watched, and its schedules are due; and sets its clock over
+// changes of clocks in four zones, stops it, sets it back and forth, with a server and
+// without. Each flow is there once and ends once, each line of each comes once and in
+// order, and each run of each schedule took place, and once.
+func TestRestartsOnAClock(t *testing.T) {
+	t.Parallel()
+	const watchers, lines, restarts = 500, 5, 10
+	s := newClockSite(t, 4*time.Minute)
+	if _, err := s.client.ApplyFlows(s.ctx, []api.FlowText{{Name: "tick", Text: `return task("FAKE", { delay = "10ms" }).status`}}); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan struct{}, watchers*lines)
+	outcomes := make(chan error, watchers)
+	for i := range watchers {
+		go func() { outcomes <- watchOne(s.ctx, s.client, i, lines, seen) }()
+	}
+	nights := []struct {
+		begins    time.Time
+		step      time.Duration
+		schedules []string
+	}{
+		{ // clocks go forward, in one of them at midnight
+			time.Date(2027, 3, 27, 21, 50, 0, 0, time.UTC), 40 * time.Minute,
+			[]string{"Europe/Vienna */10 * * * *", "Europe/Vienna 30 2 * * *", "Asia/Beirut @daily", "Asia/Beirut */15 0-3 * * *"},
+		},
+		{ // clocks go back, in one of them by half an hour
+			time.Date(2027, 4, 3, 14, 20, 0, 0, time.UTC), 80 * time.Minute,
+			[]string{"Australia/Lord_Howe */10 * * * *", "Australia/Lord_Howe 45 1 * * *", "America/Santiago 30 23 * * *", "America/Santiago 15 * * * *"},
+		},
+	}
+	for n, night := range nights {
+		s.set(night.begins)
+		for i, text := range night.schedules {
+			zone, cron, _ := strings.Cut(text, " ")
+			s.schedule(fmt.Sprintf("s%d-%d", n, i), cron, zone)
+		}
+		for i := range restarts / len(nights) {
+			for range watchers * lines / (restarts + 2) {
+				select {
+				case <-seen:
+				case <-s.ctx.Done():
+					t.Fatal("nothing goes on any more")
+				}
+			}
+			s.unsettle(i, night.step)
+			s.restart(i%2 == 0, night.step)
+		}
+		s.set(s.now.Add(2 * night.step))
+		s.settled(night.begins)
+		s.retire()
+	}
+	for range watchers {
+		if err := <-outcomes; err != nil {
+			t.Error(err)
+		}
+	}
+	s.compare(s.ended("tick"))
+	if all := s.ended(""); len(all) != watchers+len(s.want) {
+		t.Errorf("there are %d executions, not %d and %d", len(all), watchers, len(s.want))
+	}
+	s.daemon.stop()
+}
+
+// unsettle does something to the clock while schedules are due, and goes on before the
+// server has come to do all.
+func (s *clockSite) unsettle(round int, step time.Duration) {
+	switch round {
+	case 1:
+		s.stop(s.now.Add(step / 2))
+	case 2:
+		s.set(s.now.Add(step))
+		<-time.After(time.Duration(rand.IntN(40)) * time.Millisecond)
+		s.set(s.now.Add(-step / 2))
+	default:
+		s.set(s.now.Add(step))
+	}
+	<-time.After(time.Duration(rand.IntN(1200)) * time.Millisecond) // any moment is as good
+}
+
+// compare tells what was started that was not to be, and the other way round.
+func (s *clockSite) compare(ids []string) {
+	s.t.Helper()
+	got := map[string]bool{}
+	for _, id := range ids {
+		got[id] = true
+		if !s.want[id] {
+			s.t.Errorf("%s was not to be started", id)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.want)) {
+		if !got[id] {
+			s.t.Errorf("%s was not started", id)
+		}
+	}
+	s.t.Logf("schedules started %d executions", len(ids))
+}
