@@ -31,6 +31,8 @@ type keys struct {
 	sealed []byte
 	handle *keyset.Handle
 	aead   tink.AEAD
+	// decoys gives what is read in place of a user and a webhook that are not there.
+	decoys func() (decoys, error)
 }
 
 func newKeys(handle *keyset.Handle, sealed []byte) (*keys, error) {
@@ -38,7 +40,9 @@ func newKeys(handle *keyset.Handle, sealed []byte) (*keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use the data key: %w", err)
 	}
-	return &keys{sealed, handle, primitive}, nil
+	k := &keys{sealed: sealed, handle: handle, aead: primitive}
+	k.decoys = sync.OnceValues(func() (decoys, error) { return newDecoys(k) })
+	return k, nil
 }
 
 // keyring keeps the keys that were last in use. Another process may rotate them

@@ -265,11 +265,13 @@ func (w *Webhooks) Called(ctx context.Context, user, name string) (u engine.User
 		return u, hook, secret, false, err
 	}
 	hook = engine.Webhook{Owner: owner.String, Name: name}
+	decoys, err := keys.decoys()
+	if err != nil {
+		return u, hook, secret, false, err
+	}
 	if known = body != nil; !known {
-		if userBody, body, err = decoys(keys, &hook); err != nil {
-			return u, hook, secret, false, err
-		}
-		userName.String, owner.String = decoy, decoy
+		userName.String, owner.String, userBody = decoy, decoy, decoys.user
+		hook.Owner, hook.Name, body = decoy, decoy, decoys.webhook
 	}
 	if u, err = openUser(keys, userName.String, owner.String, userBody); err != nil {
 		return u, hook, secret, false, err
@@ -286,17 +288,17 @@ func (w *Webhooks) Called(ctx context.Context, user, name string) (u engine.User
 // decoy is what a user and a webhook are called that stand for those that are not there.
 const decoy = "-"
 
-// decoys gives what would have been read of a user and a webhook. It is encrypted
-// under the newest key each time: that is as much work again, of some microseconds.
-func decoys(keys *keys, hook *engine.Webhook) (user, body []byte, err error) {
-	*hook = engine.Webhook{Owner: decoy, Name: decoy, Flow: decoy, Enabled: true}
-	if user, err = sealUser(keys, engine.User{Name: decoy, Owner: decoy}); err != nil {
-		return nil, nil, err
+// decoys are what would have been read of them, encrypted.
+type decoys struct{ user, webhook []byte }
+
+func newDecoys(keys *keys) (d decoys, err error) {
+	if d.user, err = sealUser(keys, engine.User{Name: decoy, Owner: decoy, Role: engine.RoleUser}); err != nil {
+		return d, err
 	}
 	var random [sha256.Size]byte
 	_, _ = rand.Read(random[:]) // never fails
-	body, err = sealWebhook(keys, *hook, random[:])
-	return user, body, err
+	d.webhook, err = sealWebhook(keys, engine.Webhook{Owner: decoy, Name: decoy, Flow: decoy, Auth: decoy, Enabled: true}, random[:])
+	return d, err
 }
 
 // Note notes that a call becomes an execution, and gives the one that it has become if

@@ -40,6 +40,14 @@ func called(t *testing.T, hooks *store.Webhooks, user, name string) (engine.Webh
 	return hook, secret, known
 }
 
+// takesKey looks whether a webhook of ann's takes its key.
+func takesKey(t *testing.T, hooks *store.Webhooks, name, key string) {
+	t.Helper()
+	if _, secret, _ := called(t, hooks, "ann", name); !secret.Proves(keyProof(key)) {
+		t.Errorf("webhook %s does not take its key", name)
+	}
+}
+
 func keyProof(key string) engine.WebhookProof {
 	return engine.WebhookProof{Auth: engine.WebhookKey, Key: key}
 }
@@ -83,8 +91,17 @@ func TestWebhooks(t *testing.T) {
 	if got, secret, _ = called(t, hooks, "ann", "push"); got.Flow != "other" || got.Enabled || got.Auth != engine.WebhookKey || !secret.Proves(keyProof(key)) {
 		t.Errorf("after an update it is %+v", got)
 	}
+}
+
+func TestWebhooksAreRotatedAndDeleted(t *testing.T) {
+	t.Parallel()
+	hooks := hookStore(t, t.TempDir()).Webhooks()
+	key, err := hooks.Create(t.Context(), engine.Actor{}, engine.Webhook{Owner: "ann", Name: "push", Flow: "deploy", Auth: engine.WebhookKey, Enabled: true}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	next, err := hooks.Rotate(t.Context(), engine.Actor{}, "ann", "push", "")
-	if got, secret, _ = called(t, hooks, "ann", "push"); err != nil || got.Flow != "other" || secret.Proves(keyProof(key)) || !secret.Proves(keyProof(next)) {
+	if got, secret, _ := called(t, hooks, "ann", "push"); err != nil || got.Flow != "deploy" || secret.Proves(keyProof(key)) || !secret.Proves(keyProof(next)) {
 		t.Errorf("after its key was rotated it is %+v, %v", got, err)
 	}
 	if err := hooks.Delete(t.Context(), engine.Actor{}, "ann", "push"); err != nil {
