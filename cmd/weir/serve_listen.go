@@ -78,6 +78,7 @@ func (l *listening) open(ctx context.Context) (net.Listener, error) {
 		}
 		return nil, failure
 	}
+	listener = newBounded(listener, max(min(maxConnections, openFiles()/filesShare), 1))
 	if config != nil {
 		listener = tls.NewListener(listener, config)
 	}
