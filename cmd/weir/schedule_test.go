@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -296,4 +297,104 @@ func (s *clockSite) compare(ids []string) {
 		}
 	}
 	s.t.Logf("schedules started %d executions", len(ids))
+}
+
+// command runs a command on the store that the server serves, in a process of its own.
+func (s *clockSite) command(args ...string) string {
+	s.t.Helper()
+	program, err := exec.LookPath("weir-on-a-clock")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(s.ctx, program, args...)
+	cmd.Dir = s.dir
+	cmd.Env = []string{"HOME=" + s.dir, "WEIR_DATA_DIR=" + s.daemon.data, "WEIR_TEST_CLOCK=" + filepath.Join(s.dir, "clock"), "GORACE=atexit_sleep_ms=0"}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("weir %q: %v\n%s", args, err, stderr.String())
+	}
+	return string(out)
+}
+
+// shows waits until "schedule show" of a schedule has a text.
+func (s *clockSite) shows(name, text string) {
+	s.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		shown := s.command("schedule", "show", name)
+		if strings.Contains(shown, text) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			s.t.Fatalf("it does not come to show %q:\n%s", text, shown)
+		}
+	}
+}
+
+// TestSchedulesOfAnotherProcess makes, changes and deletes schedules, flows and users on
+// the command line beside the server, which does not look away.
+func TestSchedulesOfAnotherProcess(t *testing.T) {
+	t.Parallel()
+	s := newClockSite(t, 2*time.Minute)
+	if err := os.WriteFile(filepath.Join(s.dir, "tick.lua"), []byte(`return input.n`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.command("flow", "apply", "tick.lua")
+	s.command("schedule", "create", "a", "--flow", "tick", "--cron", "0 * * * *", "-i", "n=1")
+	at := time.Date(2027, 3, 27, 22, 0, 0, 0, time.UTC)
+	runs := func(hour int) string { return string(schedule.RunID("", "a", at.Add(time.Duration(hour)*time.Hour))) }
+	s.set(at.Add(time.Second))
+	s.shows("a", runs(0))
+	s.command("schedule", "edit", "a", "--cron", "0,30 * * * *", "-i", "n=2")
+	s.set(at.Add(30*time.Minute + time.Second))
+	s.shows("a", string(schedule.RunID("", "a", at.Add(30*time.Minute))))
+	if got := s.command("execution", "list", "-o", "json"); strings.Count(got, `"id"`) != 2 {
+		t.Errorf("got %s", got)
+	}
+	s.command("flow", "delete", "tick", "--yes")
+	s.set(at.Add(time.Hour + time.Second))
+	s.shows("a", `no such flow: "tick"`)
+	s.command("flow", "apply", "tick.lua")
+	// Nothing is his whose tokens are refused.
+	ann := s.command("user", "create", "ann")
+	client, err := api.NewClient(s.daemon.address, strings.TrimSpace(s.command("user", "token", "create", "ann", "--expires", "0")))
+	if err != nil {
+		t.Fatal(err, ann)
+	}
+	defer client.Close()
+	if _, err := client.ApplyFlows(s.ctx, []api.FlowText{{Name: "tick", Text: "return 2"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CreateSchedule(s.ctx, api.NewSchedule{Name: "a", Flow: "tick", Cron: "30 * * * *"}); err != nil {
+		t.Fatal(err)
+	}
+	s.command("user", "disable", "ann")
+	s.set(at.Add(90*time.Minute + time.Second))
+	s.shows("a", string(schedule.RunID("", "a", at.Add(90*time.Minute))))
+	s.set(at.Add(2*time.Hour + time.Second))
+	s.shows("a", runs(2))
+	s.command("user", "enable", "ann")
+	hers, err := client.Schedule(s.ctx, "a")
+	if err != nil || hers.Problem != "its owner is disabled" || hers.LastExecution != "" || !hers.NextRun.Equal(at.Add(150*time.Minute)) {
+		t.Errorf("got %+v, %v", hers, err)
+	}
+	s.command("schedule", "delete", "a", "--yes")
+	s.set(at.Add(150*time.Minute + time.Second))
+	for hers.LastExecution == "" && s.ctx.Err() == nil {
+		if hers, err = client.Schedule(s.ctx, "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.command("execution", "list", "-o", "json"); strings.Count(got, `"id"`) != 4 {
+		t.Errorf("what was deleted ran: %s", got)
+	}
+	s.daemon.stop()
+	if !strings.Contains(s.daemon.said.String(), `"msg":"a run of a schedule does not take place"`) {
+		t.Errorf("the log has %s", s.daemon.said)
+	}
 }

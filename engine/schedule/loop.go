@@ -27,8 +27,8 @@ const (
 	setBack = 3 * time.Hour
 	// page is how many schedules are read at once, and starters how many executions are
 	// started at the same time.
-	page     = 256
-	starters = 16
+	page     = 512
+	starters = 64
 	// maxCrons bounds how many expressions are kept as they were parsed.
 	maxCrons = 10_000
 )

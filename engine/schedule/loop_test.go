@@ -396,6 +396,37 @@ func TestStartsThatFail(t *testing.T) {
 	}
 }
 
+// TestStartedBefore ends the engine between the start of a run and its note; whatever
+// would be decided afterwards, the run has taken place.
+func TestStartedBefore(t *testing.T) {
+	t.Parallel()
+	for what, change := range map[string]func(w *world){
+		"nothing has changed":   func(*world) {},
+		"it is missed now":      func(w *world) { w.set(w.now().Add(30 * time.Minute)) },
+		"its owner is disabled": func(w *world) { w.disabled = "ann" },
+		"its flow is gone": func(w *world) {
+			w.fail = func(engine.Schedule) error { return &engine.Error{Kind: engine.NotFound, Message: "no such flow"} }
+		},
+	} {
+		w := newWorld(t, "2026-06-01T09:59:30Z")
+		w.add(engine.Schedule{Owner: "ann", Name: "a", Cron: "@hourly", Missed: engine.MissedSkip})
+		w.set(w.now().Add(time.Minute))
+		w.deaf = errors.New("it has crashed")
+		if _, err := w.loop.Look(t.Context()); err == nil {
+			t.Error("nothing was noted, and that is no error")
+		}
+		w.deaf = nil
+		change(w)
+		w.restart()
+		w.look()
+		w.ran("a 1 10:00")
+		s, err := w.store.Schedules().Get(t.Context(), "ann", "a")
+		if err != nil || s.LastExecution != schedule.RunID("ann", "a", s.LastRun) || s.Problem != "" || s.NextRun.Hour() != 11 {
+			t.Errorf("%s: got %+v, %v", what, s, err)
+		}
+	}
+}
+
 // TestCrashes ends the engine at any moment, while clocks change, stand still and are
 // set: what was due is started once.
 func TestCrashes(t *testing.T) {

@@ -62,76 +62,89 @@ type due struct {
 	each     bool // and each missed run is made up for
 }
 
-// decide tells what becomes of it. An error is for what may be so only for now.
+// decide tells what becomes of it, and starts it. An error is for what may be so only
+// for now.
 func (d *due) decide(ctx context.Context) (turn, error) {
-	l, s := d.loop, d.schedule
-	switch is, err := d.exists(ctx, d.id); {
-	case err != nil:
+	instead, err := d.instead(ctx)
+	if err != nil {
 		return turn{}, err
-	case is: // whoever started it did not come to note it
-		return d.started(), nil
 	}
+	if instead == nil {
+		return d.start(ctx)
+	}
+	if is, err := d.exists(ctx); err != nil || is { // whoever started it did not come to note it
+		return d.started(), err
+	}
+	return instead(), nil
+}
+
+// instead gives what is to be done in place of a start; nil if it is to be started.
+func (d *due) instead(ctx context.Context) (func() turn, error) {
+	l, s := d.loop, d.schedule
 	if d.missed && s.Missed == engine.MissedSkip && !s.Waiting {
 		next := d.cron.Next(l.present.Add(-lateness - time.Nanosecond))
-		return l.gone(s, d.now, Missed, fmt.Sprintf("it was due at %s, when no engine was there", when(s.NextRun)), next), nil
+		return d.gone(Missed, next, "it was due at %s, when no engine was there", when(s.NextRun)), nil
 	}
 	if d.each {
 		if from := d.cron.newest(s.NextRun, l.present, MaxMissed); from.After(s.NextRun) {
-			return l.gone(s, d.now, Missed, fmt.Sprintf("more than %d runs were missed: those before %s are gone", MaxMissed, when(from)), from), nil
+			return d.gone(Missed, from, "more than %d runs were missed: those before %s are gone", MaxMissed, when(from)), nil
 		}
 	}
-	switch disabled, err := l.config.Starter.Disabled(ctx, s.Owner); {
+	disabled, err := l.config.Starter.Disabled(ctx, s.Owner)
+	if err != nil {
+		return nil, err
+	}
+	if disabled {
+		return d.gone(Disabled, d.cron.Next(d.now), "its owner is disabled"), nil
+	}
+	if s.Overlap == engine.OverlapAllow || s.LastExecution == "" {
+		return nil, nil
+	}
+	status, err := l.config.Starter.Status(ctx, s.LastExecution)
+	switch {
+	case kindOf(err) == engine.NotFound || err == nil && status.Ended():
+		return nil, nil
 	case err != nil:
-		return turn{}, err
-	case disabled:
-		return l.gone(s, d.now, Disabled, "its owner is disabled", d.cron.Next(d.now)), nil
+		return nil, err
+	case s.Overlap == engine.OverlapQueue || d.each:
+		return func() turn {
+			return l.wait(s, d.now, fmt.Sprintf("the run of %s waits for the end of execution %s", when(s.NextRun), s.LastExecution))
+		}, nil
 	}
-	if s.Overlap != engine.OverlapAllow && s.LastExecution != "" {
-		status, err := l.config.Starter.Status(ctx, s.LastExecution)
-		switch {
-		case err != nil && kindOf(err) != engine.NotFound:
-			return turn{}, err
-		case err == nil && !status.Ended():
-			return d.overlaps(), nil
-		}
-	}
-	return d.start(ctx)
+	return d.gone(Skipped, d.next(), "execution %s was at work at %s", s.LastExecution, when(s.NextRun)), nil
 }
 
-func (d *due) exists(ctx context.Context, id engine.ID) (bool, error) {
-	_, err := d.loop.config.Starter.Status(ctx, id)
+func (d *due) gone(result Result, next time.Time, format string, args ...any) func() turn {
+	return func() turn { return d.loop.gone(d.schedule, d.now, result, fmt.Sprintf(format, args...), next) }
+}
+
+// exists tells whether the execution is there.
+func (d *due) exists(ctx context.Context) (bool, error) {
+	_, err := d.loop.config.Starter.Status(ctx, d.id)
 	if kindOf(err) == engine.NotFound {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// overlaps is for a schedule whose last execution is at work.
-func (d *due) overlaps() turn {
-	s := d.schedule
-	if s.Overlap == engine.OverlapQueue || d.each {
-		return d.loop.wait(s, d.now, fmt.Sprintf("the run of %s waits for the end of execution %s", when(s.NextRun), s.LastExecution))
-	}
-	return d.loop.gone(s, d.now, Skipped, fmt.Sprintf("execution %s was at work at %s", s.LastExecution, when(s.NextRun)), d.next())
-}
-
 // start starts the execution.
 func (d *due) start(ctx context.Context) (turn, error) {
 	err := d.loop.config.Starter.Start(ctx, d.schedule, d.id)
 	switch kindOf(err) {
-	case engine.Conflict:
-		is, other := d.exists(ctx, d.id)
-		if other != nil || !is {
-			return turn{}, errors.Join(err, other)
-		}
-		err = nil
 	case engine.Unavailable, engine.Timeout:
 		return turn{}, err
 	}
-	if err != nil {
-		return d.loop.gone(d.schedule, d.now, Failed, told(err), d.next()), nil
+	if err == nil {
+		return d.started(), nil
 	}
-	return d.started(), nil
+	is, other := d.exists(ctx)
+	switch {
+	case other != nil || is: // it was started before
+		return d.started(), other
+	case kindOf(err) == engine.Conflict:
+		return turn{}, err
+	}
+	return d.loop.gone(d.schedule, d.now, Failed, told(err), d.next()), nil
 }
 
 func (d *due) started() turn {
