@@ -13,7 +13,7 @@ import (
 )
 
 func flowOf(f store.Flow) api.Flow {
-	return api.Flow{Name: f.Name, Version: f.Version, Digest: f.Digest, Changed: f.Changed.UTC()}
+	return api.Flow{Name: f.Name, Version: f.Version, Digest: f.Digest, Changed: f.Changed.UTC(), Origin: f.Origin}
 }
 
 func flowsOf(found []store.Flow) api.Flows {
@@ -60,20 +60,21 @@ func (d *desk) ApplyFlows(ctx context.Context, texts []api.FlowText) (api.Flows,
 	if err := joinFaults(present(faults)); err != nil {
 		return api.Flows{}, err
 	}
-	applied := api.Flows{Flows: []api.Flow{}}
+	wanted := make([]store.FlowText, 0, len(texts))
 	for _, f := range texts {
-		version, changed, err := d.store.Flows().Apply(ctx, d.owner, f.Name, []byte(f.Text))
-		if err != nil {
-			return applied, err
-		}
-		stored := flowOf(version)
+		wanted = append(wanted, store.FlowText{Name: f.Name, Text: []byte(f.Text)})
+	}
+	versions, err := d.store.Flows().ApplyAll(ctx, d.owner, wanted...)
+	applied := api.Flows{Flows: []api.Flow{}}
+	for _, v := range versions {
+		stored := flowOf(v.Flow)
 		stored.Result = "unchanged"
-		if changed {
+		if v.New {
 			stored.Result = "stored"
 		}
 		applied.Flows = append(applied.Flows, stored)
 	}
-	return applied, nil
+	return applied, err
 }
 
 // checkFlow checks the name and the text of a flow that is to be stored.

@@ -28,9 +28,9 @@ func newFlowList(a *app) *cobra.Command {
 // printFlows lists flows, or versions of one.
 func (a *app) printFlows(all api.Flows) error {
 	return a.print(plainList(all.Flows), func(t *table) {
-		t.row("NAME", "VERSION", "CHANGED", "TEXT")
+		t.row("NAME", "VERSION", "CHANGED", "TEXT", "FROM")
 		for _, f := range all.Flows {
-			t.row(f.Name, f.Version, clock(f.Changed), f.Digest[:min(len(f.Digest), 12)])
+			t.row(f.Name, f.Version, clock(f.Changed), f.Digest[:min(len(f.Digest), 12)], orDash(f.Origin))
 		}
 	})
 }

@@ -35,6 +35,7 @@ const (
 type serving struct {
 	config    local.Config
 	listening listening
+	flowDirs  []string
 	onlyCheck bool
 	limits    []string
 	retention time.Duration
@@ -53,6 +54,11 @@ engine at once. However it ends, executions go on where they were when it is sta
 It serves an API, which is described at /openapi.json. The first start on a store makes the user admin, and a
 file with a token for it beside the store. With WEIR_ADDR and WEIR_TOKEN set, other commands work with it.
 
+With --flows DIR, each file DIR/team/deploy.lua is the flow team/deploy of the user admin. When it changes, a
+new version is stored, as by "weir flow apply"; one with a mistake is told of, and the version before goes on. To
+write a file in one step, write another and rename it. The flow of a file that is removed stays, until
+"weir flow delete".
+
 One engine works on a store at a time. Its log is on stderr; with -o json, as JSON.`,
 		Example: "  weir serve --connections ./connections --flows ./flows",
 		Args:    exactly(0),
@@ -67,7 +73,7 @@ One engine works on a store at a time. Its log is on stderr; with -o json, as JS
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&s.config.FlowDirs, "flows", nil, "directory of other flows; repeatable; searched after the flow's own")
+	flags.StringArrayVar(&s.flowDirs, "flows", nil, "directory of flows that is watched: its files become flows of the store; repeatable, first wins")
 	flags.IntVar(&s.config.MaxParallel, "max-parallel", local.MaxParallel, "how many tasks run at the same time")
 	flags.IntVar(&s.config.MaxResident, "max-resident", local.MaxResident, "how many flows are in memory at the same time")
 	flags.StringArrayVar(&s.limits, "task-limit", nil, "how many tasks of one type run at the same time, TYPE=N; repeatable")
@@ -111,7 +117,7 @@ func (s *serving) check(a *app) error {
 		}
 		s.config.TaskLimits[name] = n
 	}
-	for i, dir := range s.config.FlowDirs {
+	for i, dir := range s.flowDirs {
 		info, err := os.Stat(dir)
 		if err == nil && !info.IsDir() {
 			err = fmt.Errorf("it is no directory")
@@ -119,7 +125,7 @@ func (s *serving) check(a *app) error {
 		if err != nil {
 			return fileError(dir, err)
 		}
-		if s.config.FlowDirs[i], err = filepath.Abs(dir); err != nil {
+		if s.flowDirs[i], err = filepath.Abs(dir); err != nil {
 			return err
 		}
 	}
@@ -157,6 +163,11 @@ func (a *app) serve(ctx context.Context, s serving) error {
 	if err != nil {
 		return err
 	}
+	endWatch, err := watchFlows(ctx, opened, s.flowDirs, log)
+	if err != nil {
+		return err
+	}
+	defer endWatch()
 	if err := served.serves(runner); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ func (a *app) checkServe(ctx context.Context, s *serving) error {
 		{"engine", a.checkEngine},
 		{"listen", s.listening.try},
 		{"connections", a.checkFiles},
+		{"flows", checkFlows(s.flowDirs)},
 		{"vaults", a.checkVaults},
 		{"traces", func(context.Context) (string, error) { return a.checkTraces(s) }},
 	} {

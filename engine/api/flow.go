@@ -8,6 +8,7 @@ type Flow struct {
 	Version int       `json:"version"`
 	Digest  string    `json:"digest" doc:"SHA-256 of the text, in hex"`
 	Changed time.Time `json:"changed"`
+	Origin  string    `json:"origin,omitempty" doc:"The file of a watched directory that it comes from"`
 	Result  string    `json:"result,omitempty" enum:"stored,unchanged" doc:"What applying it did"`
 	Text    string    `json:"text,omitempty"`
 }

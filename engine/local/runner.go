@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -431,7 +432,7 @@ func (r *Runner) source(ctx context.Context, owner, from, name string) (file str
 	if err == nil || r.config.Flows == nil || !errors.As(err, &failure) || failure.Kind != engine.NotFound {
 		return file, text, err
 	}
-	file, text, stored := r.config.Flows(ctx, owner, name)
+	file, text, stored := r.stored(ctx, owner, from, name)
 	var missing *engine.Error
 	if errors.As(stored, &missing) && missing.Kind == engine.NotFound {
 		failure.Message = strings.TrimSuffix(failure.Message, " in ") + ", nor in the store"
@@ -441,6 +442,19 @@ func (r *Runner) source(ctx context.Context, owner, from, name string) (file str
 		return "", nil, failure
 	}
 	return file, text, stored
+}
+
+// stored gives a flow or module of the store: as in directories, one beside the flow
+// that names it goes first.
+func (r *Runner) stored(ctx context.Context, owner, from, name string) (file string, text []byte, err error) {
+	if dir := storedDir(from); dir != "" {
+		file, text, err = r.config.Flows(ctx, owner, path.Join(dir, name))
+		var missing *engine.Error
+		if err == nil || !errors.As(err, &missing) || missing.Kind != engine.NotFound {
+			return file, text, err
+		}
+	}
+	return r.config.Flows(ctx, owner, name)
 }
 
 // text gives the text of a module that an execution has loaded before.

@@ -41,6 +41,18 @@ func isStored(file string) bool {
 	return err == nil
 }
 
+// storedDir is what comes before the last slash in the name of a stored flow: "team" of
+// the file "team/deploy@3". It is empty if there is none.
+func storedDir(file string) string {
+	if !isStored(file) || strings.HasPrefix(file, sentPrefix) {
+		return ""
+	}
+	if dir := path.Dir(file); dir != "." {
+		return dir
+	}
+	return ""
+}
+
 // searched gives the directories in which what the file from names is looked for: its
 // own first. Directories are the machine's: nobody but whose it is reads them.
 func (r *Runner) searched(owner, from string) []string {

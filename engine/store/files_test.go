@@ -114,7 +114,7 @@ func TestRefusesOtherFiles(t *testing.T) {
 	dir := t.TempDir()
 	close1(t, dir, masterKey("a"))
 	edit(t, dir, "PRAGMA user_version = 99")
-	wantFailure(t, openError(t, dir, masterKey("a")), engine.Invalid, "it has schema version 99, and this weir knows none above 5", "or a newer one")
+	wantFailure(t, openError(t, dir, masterKey("a")), engine.Invalid, "it has schema version 99, and this weir knows none above 6", "or a newer one")
 	edit(t, dir, "PRAGMA user_version = 2")
 	mustRead(t, dir, masterKey("a"))
 

@@ -13,20 +13,25 @@ import (
 
 const (
 	selectFlow    = `SELECT id, version, deleted FROM flow WHERE owner = ? AND name = ?`
-	selectVersion = `SELECT f.name, v.version, t.digest, v.changed
+	selectVersion = `SELECT f.name, v.version, t.digest, v.changed, v.origin
 		FROM flow f JOIN flow_version v ON v.flow = f.id JOIN text t ON t.id = v.text
 		WHERE f.owner = ?1 AND f.name = ?2 AND NOT f.deleted AND v.version = CASE ?3 WHEN 0 THEN f.version ELSE ?3 END`
-	listFlows = `SELECT f.name, v.version, t.digest, v.changed
+	listFlows = `SELECT f.name, v.version, t.digest, v.changed, v.origin
 		FROM flow f JOIN flow_version v ON v.flow = f.id AND v.version = f.version JOIN text t ON t.id = v.text
 		WHERE f.owner = ? AND NOT f.deleted ORDER BY f.name`
-	listVersions = `SELECT f.name, v.version, t.digest, v.changed
+	listVersions = `SELECT f.name, v.version, t.digest, v.changed, v.origin
 		FROM flow f JOIN flow_version v ON v.flow = f.id JOIN text t ON t.id = v.text
 		WHERE f.owner = ? AND f.name = ? AND NOT f.deleted ORDER BY v.version DESC`
+	listOrigins = `SELECT f.name, v.version, t.digest, v.changed, v.origin
+		FROM flow f JOIN flow_version v ON v.flow = f.id JOIN text t ON t.id = v.text
+		WHERE f.owner = ? AND NOT f.deleted AND v.origin <> ''
+			AND v.version = (SELECT max(o.version) FROM flow_version o WHERE o.flow = f.id AND o.origin = v.origin)
+		ORDER BY f.name, v.origin`
 	newestDigest = `SELECT t.digest FROM flow_version v JOIN text t ON t.id = v.text WHERE v.flow = ? AND v.version = ?`
 	upsertFlow   = `INSERT INTO flow (owner, name, version) VALUES (?, ?, ?)
 		ON CONFLICT (owner, name) DO UPDATE SET version = excluded.version, deleted = 0
 		RETURNING id`
-	insertVersion  = `INSERT INTO flow_version (flow, version, text, changed) SELECT ?, ?, id, ? FROM text WHERE digest = ?`
+	insertVersion  = `INSERT INTO flow_version (flow, version, text, changed, origin) SELECT ?, ?, id, ?, ? FROM text WHERE digest = ?`
 	textsOfFlow    = `SELECT text FROM flow_version WHERE flow = ?`
 	deleteVersions = `DELETE FROM flow_version WHERE flow = ?`
 	markFlow       = `UPDATE flow SET deleted = 1 WHERE id = ?`
@@ -46,34 +51,68 @@ type Flow struct {
 	Version int    // from 1; a number is never used again, also not after a deletion
 	Digest  string // of the text, see [journal.Digest]
 	Changed time.Time
+	Origin  string // the file of a watched directory that it comes from; empty if somebody applied it
+}
+
+// FlowText is a text that is to be stored; see [Flow.Origin].
+type FlowText struct {
+	Name, Origin string
+	Text         []byte
+}
+
+// Applied is what became of a text: the newest version, and whether it is a new one.
+type Applied struct {
+	Flow
+	New bool
 }
 
 // Apply stores a text as the newest version of a flow. If it is that already,
 // nothing is written. changed tells whether there is a new version.
 func (f *Flows) Apply(ctx context.Context, owner, name string, text []byte) (version Flow, changed bool, err error) {
-	if name == "" {
-		return Flow{}, false, fail(engine.Invalid, "", "a flow needs a name")
+	applied, err := f.ApplyAll(ctx, owner, FlowText{Name: name, Text: text})
+	if err != nil {
+		return Flow{}, false, err
 	}
+	return applied[0].Flow, applied[0].New, nil
+}
+
+// ApplyAll does it with texts of several flows: with all of them, or none.
+func (f *Flows) ApplyAll(ctx context.Context, owner string, texts ...FlowText) ([]Applied, error) {
 	e := f.s.executions
-	doing := fmt.Sprintf("store flow %q", name)
+	doing := "store flows"
+	if len(texts) == 1 {
+		doing = fmt.Sprintf("store flow %q", texts[0].Name)
+	}
 	key, err := e.members.newestKey(ctx)
 	if err != nil {
-		return Flow{}, false, f.s.explain(doing, err)
+		return nil, f.s.explain(doing, err)
 	}
-	version = Flow{Name: name, Digest: journal.Digest(text), Changed: f.s.now().UTC().Truncate(time.Microsecond)}
-	sealed, err := e.sealText(ctx, key, version.Digest, text)
-	if err != nil {
-		return Flow{}, false, f.s.explain(doing, err)
+	applied, sealed := make([]Applied, len(texts)), make([]sealedText, len(texts))
+	for i, t := range texts {
+		if t.Name == "" {
+			return nil, fail(engine.Invalid, "", "a flow needs a name")
+		}
+		applied[i].Flow = Flow{Name: t.Name, Origin: t.Origin, Digest: journal.Digest(t.Text), Changed: f.s.now().UTC().Truncate(time.Microsecond)}
+		if sealed[i], err = e.sealText(ctx, key, applied[i].Digest, t.Text); err != nil {
+			return nil, f.s.explain(doing, err)
+		}
 	}
 	err = f.s.write(ctx, doing, func(tx *sql.Tx, _ *keys) error {
-		changed, err = applyFlow(ctx, tx, owner, &version, sealed)
-		return err
+		for i := range applied {
+			changed, err := applyFlow(ctx, tx, owner, &applied[i].Flow, sealed[i])
+			if err != nil {
+				return err
+			}
+			applied[i].New = changed
+		}
+		return nil
 	})
-	if err != nil || changed {
-		return version, changed, err
+	for i := range applied {
+		if err == nil && !applied[i].New {
+			applied[i].Flow, err = f.version(ctx, owner, applied[i].Name, applied[i].Version)
+		}
 	}
-	version, err = f.version(ctx, owner, name, version.Version)
-	return version, false, err
+	return applied, err
 }
 
 func applyFlow(ctx context.Context, tx *sql.Tx, owner string, version *Flow, sealed sealedText) (changed bool, err error) {
@@ -98,7 +137,7 @@ func applyFlow(ctx context.Context, tx *sql.Tx, owner string, version *Flow, sea
 	if err := tx.QueryRowContext(ctx, upsertFlow, owner, version.Name, version.Version).Scan(&id); err != nil {
 		return false, err
 	}
-	_, err = tx.ExecContext(ctx, insertVersion, id, version.Version, micros(version.Changed), version.Digest)
+	_, err = tx.ExecContext(ctx, insertVersion, id, version.Version, micros(version.Changed), version.Origin, version.Digest)
 	return true, err
 }
 
@@ -139,6 +178,12 @@ func (f *Flows) List(ctx context.Context, owner string) ([]Flow, error) {
 	return f.list(ctx, listFlows, owner)
 }
 
+// Origins gives, for each file that the owner's flows come from, the newest version that
+// does. Somebody may have applied another since.
+func (f *Flows) Origins(ctx context.Context, owner string) ([]Flow, error) {
+	return f.list(ctx, listOrigins, owner)
+}
+
 // Versions gives all versions of a flow, the newest first. Its error is of kind
 // notfound if there is no such flow.
 func (f *Flows) Versions(ctx context.Context, owner, name string) ([]Flow, error) {
@@ -168,7 +213,7 @@ func (f *Flows) list(ctx context.Context, query string, args ...any) ([]Flow, er
 
 func scanFlow(row scanner) (f Flow, err error) {
 	var changed int64
-	err = row.Scan(&f.Name, &f.Version, &f.Digest, &changed)
+	err = row.Scan(&f.Name, &f.Version, &f.Digest, &changed, &f.Origin)
 	f.Changed = time.UnixMicro(changed).UTC()
 	return f, err
 }

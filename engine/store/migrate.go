@@ -15,7 +15,7 @@ import (
 
 // schemaVersion is the number of the newest migration. Each migration sets it as
 // the file's user_version, which a start reads in place of goose's own table.
-const schemaVersion = 5
+const schemaVersion = 6
 
 //go:embed migrations/*.sql
 var migrations embed.FS
