@@ -66,6 +66,7 @@ func (d *daemon) Begin(ctx context.Context, hook engine.Webhook, call httpapi.Ho
 		return api.Delivery{}, err
 	}
 	desk := d.desk(hook.Owner, call.User, call.Remote)
+	desk.trace = call.Trace
 	start := func(id engine.ID) (api.Delivery, error) {
 		found, text, err := desk.flow(ctx, hook.Flow, 0)
 		if err != nil {

@@ -14,10 +14,11 @@ import (
 
 // TestWebhookCanary calls webhooks that have secrets, in all ways, right and wrong, and
 // looks for the secrets, in any of their spellings, in all that the server says and keeps:
-// answers, events, metrics, the audit, the log, and the store's files.
+// answers, events, metrics, traces, the audit, the log, and the store's files.
 func TestWebhookCanary(t *testing.T) {
 	t.Parallel()
-	s := newAPISite(t)
+	sink := newTraceSink(t)
+	s := newAPISite(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+sink.URL)
 	const password, prescribed, tried = "canary-of-a-password", "canary-of-a-key-for-a-webhook", "canary-of-what-was-tried"
 	document := "name: db\ntype: FAKE\nvalue: {host: db.example.com, password: " + password + "}\n"
 	if _, err := s.client(s.token).CreateConnection(t.Context(), api.ConnectionText{Document: document}); err != nil {
@@ -73,6 +74,10 @@ func TestWebhookCanary(t *testing.T) {
 	}
 	s.stop()
 	said.WriteString(s.said.String())
+	if !strings.Contains(sink.bodies(), "POST /v1/hooks/{user}/{name}") {
+		t.Error("calls of webhooks are not traced")
+	}
+	said.WriteString(sink.bodies())
 	for name, texts := range forbidden {
 		for _, text := range texts {
 			if i := strings.Index(said.String(), text); i >= 0 {

@@ -42,7 +42,7 @@ func callerOf(ctx context.Context) Caller {
 // open tells whether a path is answered without a token. Calls of webhooks prove
 // something else.
 func (s *Server) open(r *http.Request) bool {
-	if _, pattern := s.mux.Handler(r); pattern == receivePattern {
+	if s.isHookCall(r) {
 		return true
 	}
 	switch r.URL.Path {

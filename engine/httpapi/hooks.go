@@ -55,6 +55,8 @@ type HookCall struct {
 	Header   http.Header
 	Query    url.Values
 	Body     []byte
+	// Trace is the W3C traceparent of what the call leads to; empty if it is not traced.
+	Trace string
 	// Often is set if there were too many calls from this address already that proved
 	// nothing: another one is not recorded.
 	Often bool
@@ -90,6 +92,12 @@ type receiving struct {
 	calls    limiters     // by webhook
 }
 
+// isHookCall tells whether a request calls a webhook.
+func (s *Server) isHookCall(r *http.Request) bool {
+	_, pattern := s.mux.Handler(r)
+	return pattern == receivePattern
+}
+
 // receive answers a call of a webhook.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	if failure := s.received(w, r); failure != nil {
@@ -105,7 +113,7 @@ func (s *Server) received(w http.ResponseWriter, r *http.Request) *api.Error {
 		return stopping()
 	}
 	call := HookCall{
-		User: r.PathValue("user"), Name: r.PathValue("name"), Remote: remoteHost(r),
+		User: r.PathValue("user"), Name: r.PathValue("name"), Remote: remoteHost(r), Trace: noted(r).trace,
 		Method: r.Method, Header: r.Header, Query: r.URL.Query(),
 	}
 	if failure := call.prove(); failure != nil {

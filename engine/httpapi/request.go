@@ -91,10 +91,10 @@ func (s *Server) identified(next http.Handler) http.Handler {
 	})
 }
 
-// traced begins the span of a request. Only those of users are traced, and neither
-// streams nor what watches the engine.
+// traced begins the span of a request. Only those of users and calls of webhooks are
+// traced, once they are let in, and neither streams nor what watches the engine.
 func (s *Server) traced(n *note, r *http.Request, began time.Time) (end func()) {
-	if s.config.Trace == nil || bearer(r) == "" {
+	if s.config.Trace == nil || bearer(r) == "" && !s.isHookCall(r) {
 		return func() {}
 	}
 	trace, done := s.config.Trace(r.Header.Get("Traceparent"))
