@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -341,11 +343,12 @@ func (s *clockSite) shows(name, text string) {
 func TestSchedulesOfAnotherProcess(t *testing.T) {
 	t.Parallel()
 	s := newClockSite(t, 2*time.Minute)
-	if err := os.WriteFile(filepath.Join(s.dir, "tick.lua"), []byte(`return input.n`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, "tick.lua"), []byte(`task("FAKE", { password = input.word }) return input.n`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.command("flow", "apply", "tick.lua")
-	s.command("schedule", "create", "a", "--flow", "tick", "--cron", "0 * * * *", "-i", "n=1")
+	s.command("schedule", "create", "a", "--flow", "tick", "--cron", "0 * * * *", "-i", "n=1", "-i", "word=a-secret-word", "-i", "other=not-a-secret")
+	s.shows("a", `"a-secret-word"`)
 	at := time.Date(2027, 3, 27, 22, 0, 0, 0, time.UTC)
 	runs := func(hour int) string { return string(schedule.RunID("", "a", at.Add(time.Duration(hour)*time.Hour))) }
 	s.set(at.Add(time.Second))
@@ -354,6 +357,10 @@ func TestSchedulesOfAnotherProcess(t *testing.T) {
 	s.set(at.Add(30*time.Minute + time.Second))
 	s.shows("a", string(schedule.RunID("", "a", at.Add(30*time.Minute))))
 	if got := s.command("execution", "list", "-o", "json"); strings.Count(got, `"id"`) != 2 {
+		t.Errorf("got %s", got)
+	}
+	// What a task took for a secret is masked from then on.
+	if got := s.command("schedule", "show", "a"); strings.Contains(got, "a-secret-word") || !strings.Contains(got, `"not-a-secret"`) {
 		t.Errorf("got %s", got)
 	}
 	s.command("flow", "delete", "tick", "--yes")
@@ -393,8 +400,36 @@ func TestSchedulesOfAnotherProcess(t *testing.T) {
 	if got := s.command("execution", "list", "-o", "json"); strings.Count(got, `"id"`) != 4 {
 		t.Errorf("what was deleted ran: %s", got)
 	}
+	if got := s.metric("weir_schedule_runs_total{result=\"failed\"}"); got != "1" {
+		t.Errorf("%s runs failed", got)
+	}
+	if got := s.metric("weir_schedule_runs_total{result=\"started\"}"); got != "5" {
+		t.Errorf("%s runs were started", got)
+	}
 	s.daemon.stop()
 	if !strings.Contains(s.daemon.said.String(), `"msg":"a run of a schedule does not take place"`) {
 		t.Errorf("the log has %s", s.daemon.said)
 	}
+}
+
+// metric gives a figure of the server.
+func (s *clockSite) metric(name string) string {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.ctx, http.MethodGet, s.daemon.address+"/metrics", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+s.daemon.token)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, value, _ := strings.Cut(string(text), "\n"+name+" ")
+	value, _, _ = strings.Cut(value, "\n")
+	return value
 }

@@ -137,7 +137,7 @@ func (f field) check(at int, word string) error {
 		}
 	}
 	if hint == "" {
-		hint = "and ranges such as 1-5, lists such as 1,5, steps such as */5 and 10-20/5"
+		hint = "a range is like 1-5, a list like 1,5, a step like */5 or 10-20/5"
 	}
 	return invalid(hint, "%s %q: it takes * or %s", f.name, clipped(word), f.takes)
 }

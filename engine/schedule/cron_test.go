@@ -19,7 +19,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"", "", "it has five fields, not 0", "minute, hour"},
 		{"0 0 * *", "", "it has five fields, not 4", "minute, hour"},
 		{"0 0 0 * * *", "", "it has five fields, not 6", "minute, hour"},
-		{"60 * * * *", "", `minute "60": it takes * or 0-59`, "lists such as"},
+		{"60 * * * *", "", `minute "60": it takes * or 0-59`, "a list like"},
 		{"*/0 * * * *", "", `minute "*/0"`, ""},
 		{"*/90 * * * *", "", `minute "*/90"`, ""},
 		{"1,,2 * * * *", "", `minute "1,,2"`, ""},

@@ -27,7 +27,7 @@ const (
 	setBack = 3 * time.Hour
 	// page is how many schedules are read at once, and starters how many executions are
 	// started at the same time.
-	page     = 512
+	page     = 256
 	starters = 64
 	// maxCrons bounds how many expressions are kept as they were parsed.
 	maxCrons = 10_000
@@ -192,16 +192,13 @@ func (l *Loop) now() time.Time { return l.config.Now().Round(0) }
 func (l *Loop) Look(ctx context.Context) (next time.Time, err error) {
 	began, now := time.Now(), l.now()
 	l.absent(now)
-	if err := l.putRight(ctx, now); err != nil {
-		return time.Time{}, err
-	}
+	faults := []error{l.putRight(ctx, now)}
 	defer func() {
 		l.ended = l.now()
 		if l.ended.Sub(now)-time.Since(began) > lateness { // the clock was set meanwhile
 			l.ended = now
 		}
 	}()
-	var faults []error
 	again, waits := false, false
 	for behind := (engine.Schedule{}); ; {
 		due, err := l.config.Store.Due(ctx, now, behind, page)
@@ -218,7 +215,7 @@ func (l *Loop) Look(ctx context.Context) (next time.Time, err error) {
 		if err := l.note(ctx, runs); err != nil {
 			return time.Time{}, err
 		}
-		l.count(turns, now)
+		l.count(turns, l.now())
 		if len(due) < page || ctx.Err() != nil {
 			break
 		}
@@ -252,10 +249,7 @@ func (l *Loop) putRight(ctx context.Context, now time.Time) error {
 	if !l.ahead {
 		return nil
 	}
-	ahead, err := l.config.Store.Ahead(ctx, now.Add(setBack))
-	if err != nil && len(ahead) == 0 {
-		return err
-	}
+	ahead, failed := l.config.Store.Ahead(ctx, now.Add(setBack)) // some may be readable
 	for _, s := range ahead {
 		cron, err := l.cron(s)
 		if err != nil {
@@ -270,8 +264,8 @@ func (l *Loop) putRight(ctx context.Context, now time.Time) error {
 		}
 		l.config.Log.Warn("the clock was set back; a schedule is due earlier", "owner", s.Owner, "schedule", s.Name, "was", s.NextRun, "next", next)
 	}
-	l.ahead = false
-	return nil
+	l.ahead = failed != nil
+	return failed
 }
 
 func (l *Loop) note(ctx context.Context, runs []engine.ScheduleRun) error {

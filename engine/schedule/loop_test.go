@@ -2,10 +2,12 @@ package schedule_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +26,7 @@ type world struct {
 	loop  *schedule.Loop
 
 	mu       sync.Mutex
+	dir      string
 	clock    time.Time
 	runs     map[engine.ID]engine.Status
 	started  []string // "schedule time"
@@ -39,8 +42,8 @@ func newWorld(t testing.TB, start string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, clock: clock.UTC(), runs: map[engine.ID]engine.Status{}, ends: true}
-	if w.store, err = store.Open(t.Context(), store.Config{Dir: t.TempDir(), Now: w.now}); err != nil {
+	w := &world{t: t, dir: t.TempDir(), clock: clock.UTC(), runs: map[engine.ID]engine.Status{}, ends: true}
+	if w.store, err = store.Open(t.Context(), store.Config{Dir: w.dir, Now: w.now}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.store.Close() })
@@ -394,6 +397,29 @@ func TestStartsThatFail(t *testing.T) {
 	if s := w.get("b-busy"); s.Problem != "" || s.Waiting {
 		t.Errorf("got %+v", s)
 	}
+}
+
+// TestDamagedSchedule has one that cannot be read among others.
+func TestDamagedSchedule(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "2026-06-01T09:59:30Z")
+	for _, name := range []string{"a", "b", "c"} {
+		w.add(engine.Schedule{Name: name, Cron: "@hourly"})
+	}
+	db, err := sql.Open("sqlite", filepath.Join(w.dir, "weir.db"))
+	if err == nil {
+		_, err = db.ExecContext(t.Context(), `UPDATE schedule SET body = x'00', changed = changed + 100000000000 WHERE name = 'b'`)
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		w.set(w.now().Add(time.Minute))
+		if _, err := w.loop.Look(t.Context()); err == nil || !strings.Contains(err.Error(), `schedule "b"`) {
+			t.Errorf("got %v", err)
+		}
+	}
+	w.ran("a 1 10:00", "c 1 10:00")
 }
 
 // TestStartedBefore ends the engine between the start of a run and its note; whatever
