@@ -151,13 +151,14 @@ func TestWebhookInputs(t *testing.T) {
 	}
 }
 
+// merged gives headers with others, which go before those of the same name.
 func merged(header map[string]string, more ...string) map[string]string {
 	all := map[string]string{}
 	for name, value := range header {
-		all[name] = value
+		all[http.CanonicalHeaderKey(name)] = value
 	}
 	for i := 0; i+1 < len(more); i += 2 {
-		all[more[i]] = more[i+1]
+		all[http.CanonicalHeaderKey(more[i])] = more[i+1]
 	}
 	return all
 }
