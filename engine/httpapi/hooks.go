@@ -308,8 +308,14 @@ func (s *Server) bodyOf(r *http.Request, held *int64) ([]byte, *api.Error) {
 }
 
 // await answers with what the flow comes to, or, if that takes too long, that it is
-// under way.
+// under way. Who waits has one of the streams that the webhook's owner may have open.
 func (s *Server) await(w http.ResponseWriter, r *http.Request, hook engine.Webhook, delivery api.Delivery) *api.Error {
+	leave := s.quotas.stream(noted(r).caller)
+	if leave == nil {
+		answer(w, http.StatusAccepted, delivery)
+		return nil
+	}
+	defer leave()
 	patience := orUsual(hook.Timeout, engine.WebhookTimeout)
 	_ = noted(r).conn.SetWriteDeadline(time.Now().Add(patience + writePatience))
 	ctx, cancel := context.WithTimeout(r.Context(), patience)

@@ -166,3 +166,41 @@ func TestUnprovenBodies(t *testing.T) {
 		}
 	}
 }
+
+// FuzzWebhookHeaders calls with headers of all sorts: whatever they are, the call is
+// answered, and not let in.
+func FuzzWebhookHeaders(f *testing.F) {
+	f.Add("v1,bm9uZQ== v1a,x", "1614265330", "msg_1", "sha256=00", "Bearer x")
+	f.Add("v1,", "-1", "", "sha256=", "bearer  ")
+	f.Add("", "99999999999999999999", "m", "md5=00", "Basic eDp5")
+	w := &world{}
+	server, err := httpapi.New(httpapi.Config{
+		Authenticator: w, Explain: explain, Hub: httpapi.NewHub(w), Hooks: hooksOf{},
+		Services: func(httpapi.Caller) httpapi.Services { return httpapi.Services{} },
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, signature, at, id, github, authorization string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/hooks/ann/x", strings.NewReader("x"))
+		for name, value := range map[string]string{
+			"Webhook-Signature": signature, "Webhook-Timestamp": at, "Webhook-Id": id, "X-Hub-Signature-256": github, "X-Github-Delivery": id,
+			"Authorization": authorization, "Idempotency-Key": id,
+		} {
+			r.Header.Set(name, value)
+		}
+		got := httptest.NewRecorder()
+		server.ServeHTTP(got, r)
+		switch got.Code {
+		case http.StatusUnauthorized, http.StatusTooManyRequests:
+		case http.StatusBadRequest: // an id that is too long
+			if len(id) <= 256 {
+				t.Errorf("status %d: %s", got.Code, got.Body)
+			}
+		default:
+			if authorization != "Bearer right" {
+				t.Errorf("status %d: %s", got.Code, got.Body)
+			}
+		}
+	})
+}
