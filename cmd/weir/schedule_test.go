@@ -411,6 +411,12 @@ func TestSchedulesOfAnotherProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// It was her flow of that name.
+	for ran := (api.Detail{}); ran.Output == nil && s.ctx.Err() == nil; {
+		if ran, err = client.Timeline(s.ctx, hers.LastExecution, "", 0); err != nil || ran.HasEnded() && fmt.Sprint(ran.Output) != "2" {
+			t.Fatalf("hers gave %v, %v", ran.Output, err)
+		}
+	}
 	if got := s.command("execution", "list", "-o", "json"); strings.Count(got, `"id"`) != 4 {
 		t.Errorf("what was deleted ran: %s", got)
 	}

@@ -51,8 +51,9 @@ func newServe(a *app) *cobra.Command {
 SIGTERM. Tasks that run then may come to their end for the time of --grace; a second signal ends the
 engine at once. However it ends, executions go on where they were when it is started again.
 
-It serves an API, which is described at /openapi.json. The first start on a store makes the user admin, and a
-file with a token for it beside the store. With WEIR_ADDR and WEIR_TOKEN set, other commands work with it.
+It starts what is due by schedules; see "weir help schedule". It serves an API, which is described at
+/openapi.json. The first start on a store makes the user admin, and a file with a token for it beside the
+store. With WEIR_ADDR and WEIR_TOKEN set, other commands work with it.
 
 With --flows DIR, each file DIR/team/deploy.lua is the flow team/deploy of the user admin. When it changes, a
 new version is stored, as by "weir flow apply"; one with a mistake is told of, and the version before goes on. To
