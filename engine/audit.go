@@ -29,7 +29,8 @@ const (
 // AuditEvent is something that the people who answer for a store must be able to
 // look up afterwards. It never holds a value.
 type AuditEvent struct {
-	// Number is its place in the order of writing, from 1; the store gives it.
+	// Number grows in the order of writing, and tells nobody how many others there are;
+	// the store gives it.
 	Number int64
 	Time   time.Time // zero: when it is written
 	What   AuditKind

@@ -17,12 +17,15 @@ const (
 	updateExecution = `UPDATE execution SET status = ?, wake = ?, waits = ?, ended = ?, kind = ? WHERE id = ?`
 	insertEvent     = `INSERT INTO journal (execution, number, body) VALUES (?, ?, ?)`
 	lastEvent       = `SELECT max(number) FROM journal WHERE execution = ?`
-	insertLine      = `INSERT INTO log (root, execution, number, ordinal, body) VALUES (?, ?, ?, ?, ?)`
-	insertText      = `INSERT INTO text (digest, key, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
-	insertTextUse   = `INSERT INTO text_use (root, text) SELECT ?, id FROM text WHERE digest = ? ON CONFLICT DO NOTHING`
-	insertTrace     = `INSERT INTO trace (root, mark, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
-	wakeExecution   = `UPDATE execution SET wake = ? WHERE id = ? AND status = 'waiting'`
-	deleteOrder     = `DELETE FROM orders WHERE number = ?`
+	// insertLine gives a line the time of its writing for its position, or the next
+	// number if that is taken: so positions tell nobody how much others write.
+	insertLine = `INSERT INTO log (position, root, execution, number, ordinal, body)
+		VALUES (max(?, (SELECT coalesce(max(position), 0) + 1 FROM log)), ?, ?, ?, ?, ?)`
+	insertText    = `INSERT INTO text (digest, key, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+	insertTextUse = `INSERT INTO text_use (root, text) SELECT ?, id FROM text WHERE digest = ? ON CONFLICT DO NOTHING`
+	insertTrace   = `INSERT INTO trace (root, mark, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+	wakeExecution = `UPDATE execution SET wake = ? WHERE id = ? AND status = 'waiting'`
+	deleteOrder   = `DELETE FROM orders WHERE number = ?`
 )
 
 // applyChange writes one change within the writer's transaction.
@@ -113,7 +116,7 @@ func wrongNumber(id engine.ID, number, next int) error {
 
 func (e *Executions) applyRest(s *session, c *sealedChange) error {
 	for i, line := range c.Lines {
-		_, err := s.exec(insertLine, c.member.root, string(c.ID), int64(line.Number), int64(line.Ordinal), c.lines[i])
+		_, err := s.exec(insertLine, micros(line.Event.Time), c.member.root, string(c.ID), int64(line.Number), int64(line.Ordinal), c.lines[i])
 		if isConstraint(err) {
 			return fail(engine.Conflict, "let one engine work on the store; end the others",
 				"line %d of the log of execution %s is there already", line.Number, c.ID)

@@ -13,7 +13,10 @@ import (
 )
 
 const (
-	insertAudit = `INSERT INTO audit (time, owner, connection_owner, key, body) VALUES (?, ?, ?, ?, ?)`
+	// insertAudit gives an event its time for a number, or the next one if that is taken:
+	// so numbers tell nobody how much others do.
+	insertAudit = `INSERT INTO audit (number, time, owner, connection_owner, key, body)
+		VALUES (max(?1, (SELECT coalesce(max(number), 0) + 1 FROM audit)), ?1, ?, ?, ?, ?)`
 	// auditOfAll and auditOf take a number, the bounds of the time, how many, and an owner.
 	auditColumns = `SELECT number, time, owner, connection_owner, key, body FROM audit
 		WHERE number < ?1 AND number >= (SELECT min(number) FROM audit WHERE time >= ?2) AND time >= ?2 AND time < ?3`
@@ -21,8 +24,9 @@ const (
 	auditOf    = `SELECT * FROM (` + auditColumns + ` AND owner = ?5 ORDER BY number DESC LIMIT ?4)
 		UNION ALL SELECT * FROM (` + auditColumns + ` AND connection_owner = ?5 ORDER BY number DESC LIMIT ?4)
 		ORDER BY 1 DESC LIMIT ?4`
-	pruneAudit = `DELETE FROM audit WHERE number IN (SELECT number FROM audit
-		WHERE time < ?1 OR number <= (SELECT max(number) FROM audit) - ?2 ORDER BY number LIMIT ?3)`
+	countAudit  = `SELECT count(*) FROM audit`
+	pruneAudit  = `DELETE FROM audit WHERE number IN (SELECT number FROM audit WHERE time < ? ORDER BY number LIMIT ?)`
+	pruneOldest = `DELETE FROM audit WHERE number IN (SELECT number FROM audit ORDER BY number LIMIT ?)`
 )
 
 const (
@@ -278,19 +282,38 @@ func openAudit(root *rootKey, sealed sealedAudit, number int64) (engine.AuditEve
 // than [AuditMax], in small transactions. It gives how many are gone, also with an
 // error.
 func (a *Audit) Prune(ctx context.Context, before time.Time) (gone int, err error) {
-	for {
-		var changed int64
-		err := a.s.write(ctx, "prune audit events", func(tx *sql.Tx, _ *keys) error {
-			result, err := tx.ExecContext(ctx, pruneAudit, micros(before), AuditMax, pruneRows)
-			if err != nil {
-				return err
-			}
-			changed, err = result.RowsAffected()
-			return err
-		})
-		gone += int(changed)
-		if err != nil || changed < pruneRows {
+	for more := true; more; {
+		n, err := a.prune(ctx, pruneAudit, micros(before), pruneRows)
+		gone += n
+		if err != nil {
 			return gone, err
 		}
+		more = n == pruneRows
 	}
+	var count int
+	if err := a.s.db.QueryRowContext(ctx, countAudit).Scan(&count); err != nil {
+		return gone, a.s.explain("count audit events", err)
+	}
+	for surplus := count - AuditMax; surplus > 0; {
+		n, err := a.prune(ctx, pruneOldest, min(surplus, pruneRows))
+		gone += n
+		if err != nil || n == 0 {
+			return gone, err
+		}
+		surplus -= n
+	}
+	return gone, nil
+}
+
+func (a *Audit) prune(ctx context.Context, query string, args ...any) (gone int, err error) {
+	err = a.s.write(ctx, "prune audit events", func(tx *sql.Tx, _ *keys) error {
+		result, err := tx.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		changed, err := result.RowsAffected()
+		gone = int(changed)
+		return err
+	})
+	return gone, err
 }
