@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -423,5 +424,27 @@ func TestWebhookLimitsAreChecked(t *testing.T) {
 	var shown bytes.Buffer
 	if got := s.do(http.MethodGet, "/v1/webhooks/x", s.token, nil); json.Indent(&shown, []byte(got.body), "", " ") != nil || strings.Contains(got.body, "secret") {
 		t.Errorf("got %s", got.body)
+	}
+}
+
+// TestWebhookCall calls webhooks from the command line.
+func TestWebhookCall(t *testing.T) {
+	t.Parallel()
+	s := newAPISite(t)
+	for _, auth := range []string{"key", "hmac", "github"} {
+		secret := s.hook(s.token, `return { body = input.body, delivery = input.delivery }`, api.NewWebhook{Name: auth, Auth: auth, Mode: "sync"})
+		weir := func(secret string, args ...string) (string, error) {
+			cmd := exec.CommandContext(t.Context(), weirBinary(t), append([]string{"webhook", "call", auth, "--secret-file", "-"}, args...)...)
+			cmd.Env = []string{"HOME=" + t.TempDir(), "WEIR_ADDR=" + s.address, "WEIR_TOKEN=" + s.token}
+			cmd.Stdin = strings.NewReader(secret + "\n")
+			out, err := cmd.CombinedOutput()
+			return string(out), err
+		}
+		if out, err := weir(secret, "--id", "7"); err != nil || !strings.Contains(out, `"delivery": "7"`) || !strings.Contains(out, `"body": {}`) {
+			t.Errorf("%s: %v\n%s", auth, err, out)
+		}
+		if out, err := weir("d3Jvbmctd3Jvbmctd3Jvbmctd3Jvbmc="); err == nil || !strings.Contains(out, "there is no such webhook, or it is not called as it wants to be") {
+			t.Errorf("%s with a wrong secret: %v\n%s", auth, err, out)
+		}
 	}
 }

@@ -20,6 +20,7 @@ func newWebhook(a *app) *cobra.Command {
 		newWebhookEnable(a),
 		newWebhookDisable(a),
 		newWebhookRotate(a),
+		newWebhookCall(a),
 		newWebhookDelete(a),
 	)
 	cmd.Long = `Manage webhooks. "weir serve" starts a webhook's flow, as its owner, when somebody calls its address with POST and

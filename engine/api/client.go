@@ -128,9 +128,14 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	for name, value := range r.header {
 		req.Header.Set(name, value)
 	}
+	return c.answer(req)
+}
+
+// answer makes a request and gives the answer if it is one of success.
+func (c *Client) answer(req *http.Request) (*http.Response, error) {
 	response, err := c.http.Do(req)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
+	if err := req.Context().Err(); err != nil {
+		return nil, err
 	}
 	if err != nil {
 		var at *url.Error

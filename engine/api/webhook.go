@@ -1,7 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -104,6 +107,27 @@ func (c *Client) ChangeWebhook(ctx context.Context, name string, change WebhookC
 // RotateWebhook replaces the secret of a webhook.
 func (c *Client) RotateWebhook(ctx context.Context, name string, rotation WebhookRotation) (MadeWebhook, error) {
 	return send[MadeWebhook](ctx, c, http.MethodPost, webhookPath(name, "/rotate"), rotation)
+}
+
+// CallWebhook calls a webhook at its path, as its senders do: without a token, and with
+// headers that show what it wants. It gives what the server answers.
+func (c *Client) CallWebhook(ctx context.Context, path string, header http.Header, body []byte) (output json.RawMessage, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, &Error{Code: "invalid", Kind: "invalid", Message: err.Error()}
+	}
+	r.Header = header
+	response, err := c.answer(r)
+	var failure *Error
+	if errors.As(err, &failure) && failure.Code == CodeUnauthenticated {
+		failure.Hint = "it is disabled, or this is not its key or secret"
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close() //nolint:errcheck // it was only read
+	err = json.NewDecoder(response.Body).Decode(&output)
+	return output, err
 }
 
 // DeleteWebhook deletes a webhook. What it started goes on.
