@@ -60,14 +60,25 @@ func (c *Client) Test(ctx context.Context, path string, report func(Stage)) erro
 		return err
 	}
 	defer fresh.Close()
-	for _, stage := range fresh.stages(path) {
+	return fresh.test(ctx, fresh.stages(path), path, report)
+}
+
+// Reach goes the way to the Vault up to its first answer, without a login, which may
+// be possible a few times only. The error is as that of Test.
+func (c *Client) Reach(ctx context.Context) error {
+	return c.test(ctx, c.stages("")[:3], "", func(Stage) {})
+}
+
+// test goes through stages.
+func (c *Client) test(ctx context.Context, stages []stage, path string, report func(Stage)) error {
+	for _, stage := range stages {
 		bounded, cancel := context.WithTimeout(ctx, c.config.Timeout)
 		start := time.Now()
 		detail, err := stage.run(bounded)
 		result := Stage{Name: stage.name, Took: time.Since(start), Detail: detail}
 		cancel()
 		if err != nil {
-			result.Err = about(secret.Ref{Vault: c.config.Name, Path: path}, fresh.explain(err))
+			result.Err = about(secret.Ref{Vault: c.config.Name, Path: path}, c.explain(err))
 			if ctx.Err() != nil {
 				result.Err = ctx.Err()
 			}

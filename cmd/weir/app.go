@@ -77,6 +77,7 @@ connection, lays its attached Vault secrets over it, lays the flow's inputs over
 		newUser(a),
 		newAudit(a),
 		newStore(a),
+		newHealth(a),
 		newVersion(a),
 	)
 	return root

@@ -179,6 +179,7 @@ func (a *app) serve(ctx context.Context, s serving) error {
 	log.Info("the engine serves the store", "store", dir, "pid", os.Getpid(), "retention", s.retention.String())
 	sayEnd := sync.OnceFunc(func() {
 		log.Info("the engine is to end; tasks that run may come to their end", "grace", s.config.Grace.String())
+		a.tellManager(log, "STOPPING=1")
 	})
 	defer context.AfterFunc(ctx, sayEnd)()
 	pruned := make(chan struct{})
@@ -190,6 +191,7 @@ func (a *app) serve(ctx context.Context, s serving) error {
 	ctx, fail := context.WithCancel(ctx)
 	defer fail()
 	served.open(ctx, fail)
+	a.tellManager(log, "READY=1")
 	err = runner.Serve(ctx)
 	fail() // the API ends with the engine
 	err = errors.Join(err, served.wait())

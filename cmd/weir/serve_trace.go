@@ -11,6 +11,9 @@ import (
 	"github.com/weir-engine/weir/engine/trace"
 )
 
+// tracesPatience is how long the last traces may take when the engine has ended.
+const tracesPatience = 5 * time.Second
+
 // traces has what the engine writes told to whom it concerns: the hub, if there is an
 // API, and who sends traces, if they are to be sent. The function sends the last ones;
 // it is to be called when the engine and the API have ended. A mistake in what says
@@ -28,7 +31,7 @@ func (a *app) traces(opened *store.Store, d *daemon, s *serving) (end func(), er
 		}
 		version, _ := buildVersion()
 		d.traces, err = trace.New(trace.Config{
-			Settings: settings, Load: opened.Executions().Load, TaskTypes: types.Types(), Version: version, Log: d.log,
+			Settings: settings, Load: opened.Executions().Load, TaskTypes: types.Types(), Version: version, Log: d.log, Patience: tracesPatience,
 		})
 		if err != nil {
 			return end, err

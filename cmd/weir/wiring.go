@@ -81,14 +81,19 @@ func (a *app) store(ctx context.Context) (*store.Store, error) {
 	return opened, nil
 }
 
+// masterKeyCredential is the name of the credential that a service manager gives.
+const masterKeyCredential = "weir-master-key"
+
+func keyFile(dir string) store.MasterKey { return store.KeyFile(filepath.Join(dir, "master.key")) }
+
 // storeConfig says where the store is, and where its master key.
 func (a *app) storeConfig() (store.Config, error) {
 	dir, err := a.dataDir()
-	config := store.Config{Dir: dir, Now: a.now, Key: store.KeyFile(filepath.Join(dir, "master.key"))}
+	config := store.Config{Dir: dir, Now: a.now, Key: keyFile(dir)}
 	if text := a.getenv("WEIR_MASTER_KEY"); text != "" {
 		config.Key = store.KeyText("WEIR_MASTER_KEY", text)
 	} else if credentials := a.getenv("CREDENTIALS_DIRECTORY"); credentials != "" {
-		file := filepath.Join(credentials, "weir-master-key")
+		file := filepath.Join(credentials, masterKeyCredential)
 		if _, missing := os.Stat(file); missing == nil {
 			config.Key = store.KeyCredential(file)
 		}

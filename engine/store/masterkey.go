@@ -27,12 +27,13 @@ import (
 type MasterKey struct {
 	source string
 	read   func(create bool) ([]byte, error)
+	made   string // the file that the first use makes; empty for others
 }
 
 // KeyFile reads the master key from a file that nobody but its owner may read.
 // The first use of a new store makes the file.
 func KeyFile(path string) MasterKey {
-	return MasterKey{"key file " + path, func(create bool) ([]byte, error) {
+	return MasterKey{made: path, source: "key file " + path, read: func(create bool) ([]byte, error) {
 		text, err := readKeyFile(path, 0o077, "chmod 600 ")
 		if !errors.Is(err, fs.ErrNotExist) {
 			return text, err
@@ -51,13 +52,13 @@ func KeyFile(path string) MasterKey {
 // KeyText takes the master key from a text that source names, such as the
 // environment variable it came from.
 func KeyText(source, text string) MasterKey {
-	return MasterKey{source, func(bool) ([]byte, error) { return []byte(text), nil }}
+	return MasterKey{source: source, read: func(bool) ([]byte, error) { return []byte(text), nil }}
 }
 
 // KeyCredential reads the master key from a file that systemd made for the
 // service, below $CREDENTIALS_DIRECTORY. Its group may read it.
 func KeyCredential(path string) MasterKey {
-	return MasterKey{"systemd credential " + path, func(bool) ([]byte, error) {
+	return MasterKey{source: "systemd credential " + path, read: func(bool) ([]byte, error) {
 		text, err := readKeyFile(path, 0o027, "chmod 400 ")
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fail(engine.Denied, "give the service LoadCredentialEncrypted= or LoadCredential= for it",
@@ -65,6 +66,16 @@ func KeyCredential(path string) MasterKey {
 		}
 		return text, err
 	}}
+}
+
+// Check tells what is wrong with a key that a new store is to have. A key file that is
+// not there yet is made with the store.
+func (k MasterKey) Check() error {
+	if _, err := os.Stat(k.made); k.read == nil || (k.made != "" && errors.Is(err, fs.ErrNotExist)) {
+		return nil
+	}
+	_, err := k.load(false)
+	return err
 }
 
 // String says where the key is read.
