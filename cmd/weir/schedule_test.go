@@ -364,9 +364,8 @@ func TestSchedulesOfAnotherProcess(t *testing.T) {
 	s.command("schedule", "create", "a", "--flow", "tick", "--cron", "0 * * * *", "-i", "n=1", "-i", "word=a-secret-word", "-i", "other=not-a-secret")
 	s.shows("a", `"a-secret-word"`)
 	at := time.Date(2027, 3, 27, 22, 0, 0, 0, time.UTC)
-	runs := func(hour int) string { return string(schedule.RunID("", "a", at.Add(time.Duration(hour)*time.Hour))) }
 	s.set(at.Add(time.Second))
-	s.shows("a", runs(0))
+	s.shows("a", string(schedule.RunID("", "a", at)))
 	s.command("schedule", "edit", "a", "--cron", "0,30 * * * *", "-i", "n=2")
 	s.set(at.Add(30*time.Minute + time.Second))
 	s.shows("a", string(schedule.RunID("", "a", at.Add(30*time.Minute))))
@@ -381,42 +380,7 @@ func TestSchedulesOfAnotherProcess(t *testing.T) {
 	s.set(at.Add(time.Hour + time.Second))
 	s.shows("a", `no such flow: "tick"`)
 	s.command("flow", "apply", "tick.lua")
-	// Nothing is his whose tokens are refused.
-	ann := s.command("user", "create", "ann")
-	client, err := api.NewClient(s.daemon.address, strings.TrimSpace(s.command("user", "token", "create", "ann", "--expires", "0")))
-	if err != nil {
-		t.Fatal(err, ann)
-	}
-	defer client.Close()
-	if _, err := client.ApplyFlows(s.ctx, []api.FlowText{{Name: "tick", Text: "return 2"}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.CreateSchedule(s.ctx, api.NewSchedule{Name: "a", Flow: "tick", Cron: "30 * * * *"}); err != nil {
-		t.Fatal(err)
-	}
-	s.command("user", "disable", "ann")
-	s.set(at.Add(90*time.Minute + time.Second))
-	s.shows("a", string(schedule.RunID("", "a", at.Add(90*time.Minute))))
-	s.set(at.Add(2*time.Hour + time.Second))
-	s.shows("a", runs(2))
-	s.command("user", "enable", "ann")
-	hers, err := client.Schedule(s.ctx, "a")
-	if err != nil || hers.Problem != "its owner is disabled" || hers.LastExecution != "" || !hers.NextRun.Equal(at.Add(150*time.Minute)) {
-		t.Errorf("got %+v, %v", hers, err)
-	}
-	s.command("schedule", "delete", "a", "--yes")
-	s.set(at.Add(150*time.Minute + time.Second))
-	for hers.LastExecution == "" && s.ctx.Err() == nil {
-		if hers, err = client.Schedule(s.ctx, "a"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// It was her flow of that name.
-	for ran := (api.Detail{}); ran.Output == nil && s.ctx.Err() == nil; {
-		if ran, err = client.Timeline(s.ctx, hers.LastExecution, "", 0); err != nil || ran.HasEnded() && fmt.Sprint(ran.Output) != "2" {
-			t.Fatalf("hers gave %v, %v", ran.Output, err)
-		}
-	}
+	s.anothers(at.Add(time.Hour))
 	if got := s.command("execution", "list", "-o", "json"); strings.Count(got, `"id"`) != 4 {
 		t.Errorf("what was deleted ran: %s", got)
 	}
@@ -429,6 +393,47 @@ func TestSchedulesOfAnotherProcess(t *testing.T) {
 	s.daemon.stop()
 	if !strings.Contains(s.daemon.said.String(), `"msg":"a run of a schedule does not take place"`) {
 		t.Errorf("the log has %s", s.daemon.said)
+	}
+}
+
+// anothers has a user with a schedule and a flow of the same names, who is disabled for
+// a time: while her tokens are refused nothing of hers is started.
+func (s *clockSite) anothers(at time.Time) {
+	s.t.Helper()
+	ann := s.command("user", "create", "ann")
+	client, err := api.NewClient(s.daemon.address, strings.TrimSpace(s.command("user", "token", "create", "ann", "--expires", "0")))
+	if err != nil {
+		s.t.Fatal(err, ann)
+	}
+	defer client.Close()
+	if _, err := client.ApplyFlows(s.ctx, []api.FlowText{{Name: "tick", Text: "return 2"}}); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := client.CreateSchedule(s.ctx, api.NewSchedule{Name: "a", Flow: "tick", Cron: "30 * * * *"}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.command("user", "disable", "ann")
+	s.set(at.Add(30*time.Minute + time.Second))
+	s.shows("a", string(schedule.RunID("", "a", at.Add(30*time.Minute))))
+	s.set(at.Add(time.Hour + time.Second))
+	s.shows("a", string(schedule.RunID("", "a", at.Add(time.Hour))))
+	s.command("user", "enable", "ann")
+	hers, err := client.Schedule(s.ctx, "a")
+	if err != nil || hers.Problem != "its owner is disabled" || hers.LastExecution != "" || !hers.NextRun.Equal(at.Add(90*time.Minute)) {
+		s.t.Errorf("got %+v, %v", hers, err)
+	}
+	s.command("schedule", "delete", "a", "--yes")
+	s.set(at.Add(90*time.Minute + time.Second))
+	for hers.LastExecution == "" && s.ctx.Err() == nil {
+		if hers, err = client.Schedule(s.ctx, "a"); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	// It was her flow of that name.
+	for ran := (api.Detail{}); ran.Output == nil && s.ctx.Err() == nil; {
+		if ran, err = client.Timeline(s.ctx, hers.LastExecution, "", 0); err != nil || ran.HasEnded() && fmt.Sprint(ran.Output) != "2" {
+			s.t.Fatalf("hers gave %v, %v", ran.Output, err)
+		}
 	}
 }
 
