@@ -25,6 +25,9 @@ type secretSource struct {
 	origin string          // "--secrets", "vaults.yaml:3", "store" or "environment"
 	file   string          // of secrets; empty for a Vault
 	vault  vaultint.Config // if file is empty
+	// stored is of the store's configuration of that name, empty if there is none; see
+	// [store.Documents.Stamp]. It does not matter where another hides that.
+	stored string
 }
 
 // decodeSecretSource reads one Vault configuration.
@@ -74,7 +77,7 @@ func (a *app) secretSources(ctx context.Context, owner string) ([]secretSource, 
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, secretSource{name: vaultint.DefaultName, origin: "environment", vault: config})
+		found = append(found, secretSource{name: vaultint.DefaultName, origin: originEnvironment, vault: config})
 	}
 	for i := range found {
 		found[i].vault.Log = slog.New(warnings{a})
@@ -134,6 +137,12 @@ func (a *app) secretSourcesFromFile() ([]secretSource, error) {
 	return found, nil
 }
 
+// Where sources come from that the store's may hide, or that are the store's.
+const (
+	originStore       = "store"
+	originEnvironment = "environment"
+)
+
 // vaultDocuments is the kind of the store's documents that are Vault configurations.
 const vaultDocuments = "vault"
 
@@ -148,10 +157,11 @@ func (a *app) secretSourcesFromStore(ctx context.Context, owner string) ([]secre
 	}
 	var found []secretSource
 	for _, d := range documents {
-		source, err := parseSecretSource(d.Name, d.Text(), "store")
+		source, err := parseSecretSource(d.Name, d.Text(), originStore)
 		if err != nil {
 			return nil, err
 		}
+		source.stored = d.Stamp
 		if owner != localOwner {
 			source.vault.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } // those of the environment are not theirs
 			source.vault.Log = slog.New(warnings{a})

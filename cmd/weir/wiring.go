@@ -28,6 +28,7 @@ type wired struct {
 	types   *tasks.Registry
 	opened  *store.Store
 	readers map[string]connections.SecretReader // by name of their source
+	stamps  map[string]string                   // by the same: see secretSource.stored; of those that the store may replace
 	unread  map[string]secret.Ref               // a secret that its source kept back, by name of the source
 	closers []func() error
 	client  *api.Client        // of the server that WEIR_ADDR names
@@ -188,8 +189,9 @@ func (a *app) secrets() connections.SecretReader {
 func (a *app) secretReader(ctx context.Context, owner, name string) (connections.SecretReader, error) {
 	a.mu.Lock()
 	reader := a.readers[readerKey(owner, name)]
+	stamp, replaceable := a.stamps[readerKey(owner, name)]
 	a.mu.Unlock()
-	if reader != nil {
+	if reader != nil && (!replaceable || !a.replaced(ctx, owner, name, stamp)) {
 		return reader, nil
 	}
 	sources, err := a.secretSources(ctx, owner)
@@ -202,6 +204,26 @@ func (a *app) secretReader(ctx context.Context, owner, name string) (connections
 		}
 	}
 	return nil, nil
+}
+
+// replaced tells whether another process has written an owner's configuration since
+// the source was opened, and forgets the source then.
+func (a *app) replaced(ctx context.Context, owner, name, stamp string) bool {
+	opened, err := a.existingStore(ctx)
+	if opened == nil || err != nil {
+		return false
+	}
+	now, err := opened.Documents(vaultDocuments).Stamp(ctx, owner, name)
+	if err != nil || now == stamp { // what cannot be read is told of by whoever needs it
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if key := readerKey(owner, name); a.stamps[key] == stamp { // else somebody was faster
+		delete(a.readers, key)
+		delete(a.stamps, key)
+	}
+	return true
 }
 
 // readerKey names an owner's source of secrets: the owner of this machine has theirs
@@ -221,7 +243,7 @@ func (a *app) openSecretSource(owner string, source secretSource) (connections.S
 		return reader, nil
 	}
 	if a.readers == nil {
-		a.readers = map[string]connections.SecretReader{}
+		a.readers, a.stamps = map[string]connections.SecretReader{}, map[string]string{}
 	}
 	if owner != localOwner {
 		if err := source.ofMachine(); err != nil {
@@ -242,6 +264,9 @@ func (a *app) openSecretSource(owner string, source secretSource) (connections.S
 	}
 	a.closers = append(a.closers, func() error { client.Close(); return nil })
 	a.readers[key] = client
+	if source.origin == originStore || source.origin == originEnvironment {
+		a.stamps[key] = source.stored
+	}
 	return client, nil
 }
 
@@ -251,6 +276,7 @@ func (a *app) forgetSource(owner, name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.readers, readerKey(owner, name))
+	delete(a.stamps, readerKey(owner, name))
 }
 
 // dispatcher runs steps.

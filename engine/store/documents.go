@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -19,6 +21,7 @@ const (
 		WHERE owner = ? AND kind = ? AND name = ?`
 	listDocuments = `SELECT name, changed, body, (SELECT sealed FROM keyset) FROM document
 		WHERE owner = ? AND kind = ? ORDER BY name`
+	selectBody     = `SELECT body FROM document WHERE owner = ? AND kind = ? AND name = ?`
 	deleteDocument = `DELETE FROM document WHERE owner = ? AND kind = ? AND name = ?`
 )
 
@@ -36,6 +39,7 @@ func (s *Store) Documents(kind string) *Documents { return &Documents{s, kind} }
 type Document struct {
 	Name    string
 	Changed time.Time
+	Stamp   string // another whenever the document is written, see [Documents.Stamp]
 	text    *string
 }
 
@@ -78,6 +82,23 @@ func (d *Documents) Get(ctx context.Context, owner, name string) (Document, erro
 		return Document{}, d.missing(name)
 	}
 	return document, d.s.explain("read "+d.what(name), err)
+}
+
+// Stamp tells, without reading the text, whether a document is the one that was read:
+// it is another whenever one of that name is written, and empty if there is none.
+func (d *Documents) Stamp(ctx context.Context, owner, name string) (string, error) {
+	var body []byte
+	err := d.s.db.QueryRowContext(ctx, selectBody, owner, d.kind, name).Scan(&body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return stampOf(body), d.s.explain("read "+d.what(name), err)
+}
+
+// stampOf is of what was encrypted, which never gives the same twice.
+func stampOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
 }
 
 // List gives all of the owner's documents, sorted by name. Those that cannot be
@@ -135,7 +156,7 @@ func (d *Documents) scan(row scanner, owner string) (Document, error) {
 		return Document{}, err
 	}
 	plain := string(text)
-	document.text, document.Changed = &plain, time.UnixMilli(changed).UTC()
+	document.text, document.Changed, document.Stamp = &plain, time.UnixMilli(changed).UTC(), stampOf(body)
 	return document, nil
 }
 
