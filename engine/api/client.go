@@ -66,13 +66,15 @@ const (
 )
 
 // call makes a call and reads its answer into out. What only reads, or has an
-// idempotency key, is tried again while the server cannot be reached or is stopping.
+// idempotency key, is tried again while the server cannot be reached or is stopping; all
+// is while the server has no room for it, and has done nothing.
 func (c *Client) call(ctx context.Context, r request, out any) error {
 	repeatable := r.method == http.MethodGet || r.header["Idempotency-Key"] != ""
 	for try, wait := 1, patience; ; try, wait = try+1, 2*wait {
 		err := c.once(ctx, r, out)
 		var failure *Error
-		if err == nil || !repeatable || try == attempts || !errors.As(err, &failure) || failure.Kind != "unavailable" || failure.Code == CodeThrottled {
+		if err == nil || try == attempts || !errors.As(err, &failure) || failure.Kind != "unavailable" || failure.Code == CodeThrottled ||
+			!repeatable && failure.Code != CodeBusy {
 			return err
 		}
 		timer := time.NewTimer(wait)

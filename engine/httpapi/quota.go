@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"sync"
@@ -21,6 +22,11 @@ const (
 	userRequests = 32
 	// userBodies is how large the bodies of a user's requests may be in sum, in bytes.
 	userBodies = 16 * MaxBody
+	// userHeavy is how much memory the values of bodies may take in sum while they are
+	// worked on, about, in bytes; those of all users may take four times as much. A body
+	// that takes more is worked on alone.
+	userHeavy = 64 << 20
+	allHeavy  = 4 * userHeavy
 	// userStreams is how many streams of events a user has open, a fifth of all.
 	userStreams = maxStreams / 5
 	// roomPatience is how long a request waits for room, and retryAfter what a client
@@ -32,16 +38,20 @@ const (
 // quotas are what users have of the server now.
 type quotas struct {
 	maxStreams int
+	heavy      *semaphore.Weighted // of all users
 	mu         sync.Mutex
 	byUser     map[string]*quota
 }
 
-func newQuotas(streams int) *quotas { return &quotas{maxStreams: streams, byUser: map[string]*quota{}} }
+func newQuotas(streams int) *quotas {
+	return &quotas{maxStreams: streams, heavy: semaphore.NewWeighted(allHeavy), byUser: map[string]*quota{}}
+}
 
 // quota is what one user has.
 type quota struct {
 	requests *semaphore.Weighted
 	bodies   *semaphore.Weighted
+	heavy    *semaphore.Weighted
 	streams  int // guarded by the mutex of quotas
 	holders  int // requests and streams that know it; guarded by the mutex of quotas
 }
@@ -52,7 +62,7 @@ func (q *quotas) of(user string) (mine *quota, done func()) {
 	defer q.mu.Unlock()
 	mine = q.byUser[user]
 	if mine == nil {
-		mine = &quota{requests: semaphore.NewWeighted(userRequests), bodies: semaphore.NewWeighted(userBodies)}
+		mine = &quota{requests: semaphore.NewWeighted(userRequests), bodies: semaphore.NewWeighted(userBodies), heavy: semaphore.NewWeighted(userHeavy)}
 		q.byUser[user] = mine
 	}
 	mine.holders++
@@ -114,6 +124,12 @@ func (s *Server) fair(next http.Handler) http.Handler {
 				s.refuse(w, r, failure)
 				return
 			}
+			failure, lighter := s.roomForValues(r.Context(), mine, text)
+			if failure != nil {
+				s.refuseBusy(w, r, failure)
+				return
+			}
+			defer lighter()
 		}
 		if failure := s.roomFor(r.Context(), mine.requests, 1, "requests"); failure != nil {
 			s.refuseBusy(w, r, failure)
@@ -124,6 +140,27 @@ func (s *Server) fair(next http.Handler) http.Handler {
 		defer n.release()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// roomForValues waits for room for the values of a body. done gives it back.
+func (s *Server) roomForValues(ctx context.Context, mine *quota, text []byte) (failure *api.Error, done func()) {
+	const each, light = 64, 1 << 20
+	weight := min(int64(each*(bytes.Count(text, []byte(","))+bytes.Count(text, []byte("["))+bytes.Count(text, []byte("{")))), userHeavy)
+	if weight < light {
+		return nil, func() {}
+	}
+	const what = "large bodies of requests"
+	if failure := s.roomFor(ctx, mine.heavy, weight, what); failure != nil {
+		return failure, nil
+	}
+	if failure := s.roomFor(ctx, s.quotas.heavy, weight, what); failure != nil {
+		mine.heavy.Release(weight)
+		return failure, nil
+	}
+	return nil, func() {
+		s.quotas.heavy.Release(weight)
+		mine.heavy.Release(weight)
+	}
 }
 
 // roomFor waits for room.

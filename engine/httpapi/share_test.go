@@ -220,3 +220,63 @@ func TestBodies(t *testing.T) {
 		}
 	}
 }
+
+// ApplyFlows is at work until it is let go on if a flow is called slow.
+func (s slowFlows) ApplyFlows(_ context.Context, texts []api.FlowText) (api.Flows, error) {
+	if texts[0].Name == "slow" {
+		s.begun <- struct{}{}
+		<-s.goOn
+	}
+	return api.Flows{}, nil
+}
+
+// TestHeavyBodies: a body with very many values is worked on alone, and keeps no other
+// request waiting that is none.
+func TestHeavyBodies(t *testing.T) {
+	t.Parallel()
+	slow := slowFlows{begun: make(chan struct{}), goOn: make(chan struct{})}
+	_, _, address := startWith(t, &world{}, io.Discard, func(c *httpapi.Config) {
+		c.RoomPatience, c.BodyPatience = 50*time.Millisecond, time.Minute
+		c.Services = func(httpapi.Caller) httpapi.Services { return httpapi.Services{Flows: slow} }
+	})
+	put := func(user, name string, commas int) int {
+		body := `{"flows":[{"name":"` + name + `","text":"` + strings.Repeat(",", commas) + `"}]}`
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, address+"/v1/flows", strings.NewReader(body))
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		r.Header.Set("Authorization", "Bearer "+tokenOf(user))
+		r.Header.Set("Content-Type", "application/json")
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	const heavy = 2 << 20
+	var first sync.WaitGroup
+	first.Go(func() {
+		if status := put("ann", "slow", heavy); status != http.StatusOK {
+			t.Errorf("the first: status %d", status)
+		}
+	})
+	<-slow.begun
+	for name, test := range map[string]struct {
+		user   string
+		commas int
+		want   int
+	}{
+		"another heavy one": {"ann", heavy, http.StatusTooManyRequests},
+		"a light one":       {"ann", 100, http.StatusOK},
+		"of another user":   {"bob", heavy, http.StatusOK},
+	} {
+		if status := put(test.user, "quick", test.commas); status != test.want {
+			t.Errorf("%s: status %d, want %d", name, status, test.want)
+		}
+	}
+	close(slow.goOn)
+	first.Wait()
+}
