@@ -53,7 +53,8 @@ engine at once. However it ends, executions go on where they were when it is sta
 
 It starts what is due by schedules; see "weir help schedule". It serves an API, which is described at
 /openapi.json. The first start on a store makes the user admin, and a file with a token for it beside the
-store. With WEIR_ADDR and WEIR_TOKEN set, other commands work with it.
+store. With WEIR_ADDR and WEIR_TOKEN set, other commands work with it. A user has at most 32 requests at work
+and 1,000 streams of events open; what is more waits for ten seconds, and is refused then with status 429.
 
 With --flows DIR, each file DIR/team/deploy.lua is the flow team/deploy of the user admin. When it changes, a
 new version is stored, as by "weir flow apply"; one with a mistake is told of, and the version before goes on. To

@@ -97,7 +97,7 @@ func TestRevokedTokenEndsItsStreams(t *testing.T) {
 			t.Fatal(err)
 		}
 		kept, ended := s.stream(s.other), s.stream(made.Text)
-		if err := revoke(made.Token.ID); err != nil {
+		if err := revoke(made.ID); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.Copy(io.Discard, ended); err != nil {

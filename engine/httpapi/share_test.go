@@ -56,7 +56,7 @@ func TestOneUserKeepsNobodyOut(t *testing.T) {
 	const atWork = 32
 	slow := slowFlows{begun: make(chan struct{}), goOn: make(chan struct{})}
 	_, _, address := startWith(t, &world{}, io.Discard, func(c *httpapi.Config) {
-		c.RoomPatience = 50 * time.Millisecond
+		c.RoomPatience = 500 * time.Millisecond
 		c.Services = func(httpapi.Caller) httpapi.Services { return httpapi.Services{Flows: slow} }
 	})
 	var requests sync.WaitGroup
@@ -177,7 +177,7 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 // told where it is wrong.
 func TestBodies(t *testing.T) {
 	t.Parallel()
-	_, _, address := start(t, &world{}, io.Discard)
+	_, _, address := startWith(t, &world{}, io.Discard, func(c *httpapi.Config) { c.BodyPatience = time.Minute })
 	const plain = "application/json"
 	for name, test := range map[string]struct {
 		kind, encoding, body string
@@ -236,7 +236,7 @@ func TestHeavyBodies(t *testing.T) {
 	t.Parallel()
 	slow := slowFlows{begun: make(chan struct{}), goOn: make(chan struct{})}
 	_, _, address := startWith(t, &world{}, io.Discard, func(c *httpapi.Config) {
-		c.RoomPatience, c.BodyPatience = 50*time.Millisecond, time.Minute
+		c.RoomPatience, c.BodyPatience = 500*time.Millisecond, time.Minute
 		c.Services = func(httpapi.Caller) httpapi.Services { return httpapi.Services{Flows: slow} }
 	})
 	put := func(user, name string, commas int) int {
