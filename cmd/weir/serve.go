@@ -61,6 +61,10 @@ new version is stored, as by "weir flow apply"; one with a mistake is told of, a
 write a file in one step, write another and rename it. The flow of a file that is removed stays, until
 "weir flow delete".
 
+Traces go to the OpenTelemetry collector that OTEL_EXPORTER_OTLP_ENDPOINT or --otlp-endpoint names, by OTLP over
+HTTP: a trace for each tree of executions, with names, times and kinds of errors, and never a value. The other
+variables of OpenTelemetry for traces count, too.
+
 One engine works on a store at a time. Its log is on stderr; with -o json, as JSON.`,
 		Example: "  weir serve --connections ./connections --flows ./flows",
 		Args:    exactly(0),
