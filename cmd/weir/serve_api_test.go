@@ -484,6 +484,14 @@ func TestTokensAreTried(t *testing.T) {
 	if got := s.do(http.MethodGet, "/v1/flows", s.other, nil); got.status != http.StatusOK {
 		t.Errorf("who was in is kept out: status %d", got.status)
 	}
+	if got := s.do(http.MethodGet, "/v1/flows", s.token, nil); got.status != http.StatusOK {
+		t.Errorf("who was not in yet is kept out: status %d", got.status)
+	}
+	audit, err := s.client(s.token).ListAudit(t.Context(), api.AuditFilter{All: true, Limit: 1000})
+	refused := slices.DeleteFunc(audit.Events, func(e api.AuditEvent) bool { return e.What != string(engine.AuditLoginDenied) })
+	if err != nil || len(refused) < 5 || len(refused) > 40-throttled {
+		t.Errorf("%d refusals are recorded, of %d that were not throttled: %v", len(refused), 40-throttled, err)
+	}
 	if err := s.store.Users().SetDisabled(t.Context(), engine.Actor{}, "mallory", true); err != nil {
 		t.Fatal(err)
 	}

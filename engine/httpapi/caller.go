@@ -27,8 +27,9 @@ func (c Caller) Admin() bool { return c.User.Role == engine.RoleAdmin }
 type Authenticator interface {
 	// Authenticate gives the user and the token that a text is of. Its error is of
 	// kind denied, and the same after the same work, whether there is no such token,
-	// it is not good any more, or its user is disabled.
-	Authenticate(ctx context.Context, text, remote string) (engine.User, engine.Token, error)
+	// it is not good any more, or its user is disabled. A refusal is recorded, unless
+	// there were too many of them already: often.
+	Authenticate(ctx context.Context, text, remote string, often bool) (engine.User, engine.Token, error)
 }
 
 type callerKey struct{}
@@ -77,13 +78,6 @@ func (s *Server) authenticated(next http.Handler) http.Handler {
 func (s *Server) authenticate(r *http.Request) (Caller, *api.Error) {
 	remote := remoteHost(r)
 	text := bearer(r)
-	if !s.throttle.allows(remote, text) {
-		s.metrics.refused.Inc()
-		return Caller{}, &api.Error{
-			Status: http.StatusTooManyRequests, Code: api.CodeThrottled, Kind: string(engine.Unavailable),
-			Message: "too many attempts without a valid token", Hint: "wait some seconds",
-		}
-	}
 	denied := &api.Error{
 		Status: http.StatusUnauthorized, Code: api.CodeUnauthenticated, Kind: string(engine.Denied),
 		Message: "no valid token", Hint: "send a token of yours: Authorization: Bearer TOKEN",
@@ -91,7 +85,19 @@ func (s *Server) authenticate(r *http.Request) (Caller, *api.Error) {
 	if text == "" {
 		return Caller{}, denied // it costs nothing, and tries nothing
 	}
-	user, token, err := s.config.Authenticator.Authenticate(r.Context(), text, remote)
+	often := !s.throttle.allows(remote, text)
+	if often {
+		denied = &api.Error{
+			Status: http.StatusTooManyRequests, Code: api.CodeThrottled, Kind: string(engine.Unavailable),
+			Message: "too many attempts without a valid token", Hint: "wait some seconds",
+		}
+		if !s.throttle.enter(r.Context()) {
+			s.metrics.refused.Inc()
+			return Caller{}, denied
+		}
+		defer s.throttle.leave()
+	}
+	user, token, err := s.config.Authenticator.Authenticate(r.Context(), text, remote, often)
 	if err != nil {
 		failure := s.config.Explain(err)
 		if failure.Kind != string(engine.Denied) {

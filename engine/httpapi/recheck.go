@@ -70,7 +70,7 @@ func (s *Server) recheck(ctx context.Context) {
 			return
 		}
 		for token, remote := range s.streams.remotes() {
-			_, _, err := s.config.Authenticator.Authenticate(ctx, token, remote)
+			_, _, err := s.config.Authenticator.Authenticate(ctx, token, remote, false)
 			if err != nil && s.config.Explain(err).Kind == string(engine.Denied) {
 				s.streams.end(token)
 			}

@@ -56,7 +56,7 @@ func (w *world) execution(id string) api.Execution {
 	return e
 }
 
-func (w *world) Authenticate(_ context.Context, text, _ string) (engine.User, engine.Token, error) {
+func (w *world) Authenticate(_ context.Context, text, _ string, _ bool) (engine.User, engine.Token, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, user := range []string{"ann", "bob"} {

@@ -1,10 +1,12 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/sha256"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 )
 
@@ -18,16 +20,24 @@ const (
 	maxKnown    = 10_000
 )
 
-// throttle slows down who tries tokens. Who has got in before is not kept out by
-// others at the same address.
+const (
+	// doubtful is how many tokens are looked up at the same time where too many did not
+	// count before, and doubtPatience how long others wait for that.
+	doubtful      = 2
+	doubtPatience = time.Second
+)
+
+// throttle slows down who tries tokens. Nobody whose token counts is kept out by others
+// at the same address, such as that of a proxy.
 type throttle struct {
+	doubts   *semaphore.Weighted
 	mu       sync.Mutex
 	failures map[string]*rate.Limiter
 	good     map[[sha256.Size]byte]bool // digests of address and token
 }
 
 func newThrottle() *throttle {
-	return &throttle{failures: map[string]*rate.Limiter{}, good: map[[sha256.Size]byte]bool{}}
+	return &throttle{doubts: semaphore.NewWeighted(doubtful), failures: map[string]*rate.Limiter{}, good: map[[sha256.Size]byte]bool{}}
 }
 
 func pairOf(remote, token string) [sha256.Size]byte {
@@ -36,7 +46,17 @@ func pairOf(remote, token string) [sha256.Size]byte {
 
 func prefixOf(token string) string { return "token " + token[:min(len(token), shownPrefix)] }
 
-// allows tells whether a token may be tried.
+// enter waits until a token may be looked up although it is not allowed. leave must be
+// called afterwards.
+func (t *throttle) enter(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, doubtPatience)
+	defer cancel()
+	return t.doubts.Acquire(ctx, 1) == nil
+}
+
+func (t *throttle) leave() { t.doubts.Release(1) }
+
+// allows tells whether a token may be tried, as far as the attempts before it tell.
 func (t *throttle) allows(remote, token string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
