@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"maps"
 	"strconv"
 	"time"
 
@@ -17,7 +18,8 @@ type flow struct {
 	next    int  // number of the event that comes next
 	begun   time.Time
 	retries int // how often it went on after it had failed
-	// steps are those under way of which something is written.
+	// steps are those under way of which something is written, and all child flows that
+	// came to be.
 	steps map[journal.Address]*step
 }
 
@@ -67,7 +69,7 @@ func (f *flow) read(event journal.Event, types func(string) bool) []*tracepb.Spa
 	case *journal.Retried:
 		f.retries++
 		f.begun, f.place.span = e.At, spanOf(f.row.ID, 0)
-		clear(f.steps)
+		maps.DeleteFunc(f.steps, func(_ journal.Address, s *step) bool { return s.kind != engine.CallFlow })
 	case *journal.Finished:
 		return []*tracepb.Span{f.finished(e)}
 	}
@@ -99,13 +101,13 @@ func (f *flow) finished(e *journal.Finished) *tracepb.Span {
 // its own journal, if it came to be.
 func (f *flow) returned(e *journal.Returned, types func(string) bool) []*tracepb.Span {
 	s := f.steps[e.Address]
-	delete(f.steps, e.Address)
 	if s == nil {
 		s = &step{}
 	}
 	if e.Kind == engine.CallFlow && s.kind == engine.CallFlow {
 		return nil
 	}
+	delete(f.steps, e.Address)
 	began := earlier(s.began, e.Started)
 	if len(s.failures) > 0 { // the beginning of the first try is not always written
 		began = earlier(began, s.failures[0].ended)

@@ -267,7 +267,11 @@ func newRig(tb testing.TB, dir string, traced *trace.Settings, flows map[string]
 	config := local.Config{
 		Dispatcher: d, Store: s.Executions(), FilesDir: filepath.Join(dir, "files"), YAML: noYAML{},
 		Flows: func(_ context.Context, _, name string) (string, []byte, error) {
-			return name + "@1", []byte(flows[name]), nil
+			text, ok := flows[name]
+			if !ok {
+				return "", nil, &engine.Error{Kind: engine.NotFound, Message: "no such flow"}
+			}
+			return name + "@1", []byte(text), nil
 		},
 	}
 	sent := func() {}

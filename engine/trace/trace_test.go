@@ -145,6 +145,31 @@ func TestTreeOverRestarts(t *testing.T) {
 	}
 }
 
+// TestRetriedChild: a child flow that is retried has spans of its own, and no other.
+func TestRetriedChild(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t)
+	r := newRig(t, t.TempDir(), settings(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": c.URL}), map[string]string{
+		"child": `task("FAKE", { counter = "c", fail_times = 1 })`,
+	})
+	id := r.start(t, engine.Request{File: "main.lua", Name: "main", Text: []byte(`flow("child") pcall(function() flow("none") end)`)})
+	if e := r.end(t, id); e.Status != engine.Failed {
+		t.Fatalf("%+v", e)
+	}
+	order(t, r, journal.Order{Execution: id, Verb: journal.VerbRetry})
+	all := c.wait(t, func(all []span) bool { return len(named(all, "flow main")) == 2 })
+	ids := map[string]bool{}
+	for _, s := range all {
+		if ids[s.ID] {
+			t.Errorf("span %s is there twice", s.ID)
+		}
+		ids[s.ID] = true
+	}
+	if got := [3]int{len(named(all, "flow child")), len(named(all, "flow")), len(named(all, "task FAKE"))}; got != [3]int{2, 1, 2} {
+		t.Errorf("got %v spans of the child, of flows that never were, and of tasks: %+v", got, all)
+	}
+}
+
 func order(t *testing.T, r *rig, o journal.Order) {
 	t.Helper()
 	o.At = time.Now()
