@@ -175,6 +175,13 @@ func (s *apiSite) learns(id string) map[string]string {
 		}
 		told[plain(strings.Join(r[:], " "))] = plain(fmt.Sprint(got.status, " ", got.body))
 	}
+	for _, user := range []string{"mallory", "ann"} { // with the key of hers
+		called := s.call(user+"/same", map[string]string{"X-Webhook-Key": "of-mallory-of-the-webhook"}, `{}`)
+		told["call of the webhook of "+user] = plain(fmt.Sprint(called.status, " ", called.body))
+		if user == "mallory" {
+			s.await(c, called.delivery().Execution, api.Execution.HasEnded)
+		}
+	}
 	for i, text := range herFlows(id) {
 		e := s.run(c, api.Start{Text: text, Name: fmt.Sprint("flow-", i)})
 		for _, more := range []string{"/timeline", "/log", ""} {
