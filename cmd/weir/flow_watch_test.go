@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/weir-engine/weir/engine"
+	"github.com/weir-engine/weir/engine/api"
 	"github.com/weir-engine/weir/engine/store"
 )
 
@@ -333,4 +335,36 @@ func BenchmarkWatchedFlows(b *testing.B) {
 			r.look()
 		}
 	})
+}
+
+// TestWatchedFlowsAreOfTheFirstUser: others see nothing of them, and have their own of
+// the same name.
+func TestWatchedFlowsAreOfTheFirstUser(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "deploy.lua"), []byte(`return "of the directory"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newAPISite(t, "--flows", dir)
+	admin, mallory := s.client(s.token), s.client(s.other)
+	if found, err := mallory.ListFlows(t.Context()); err != nil || len(found.Flows) > 0 {
+		t.Errorf("mallory has %+v, %v", found, err)
+	}
+	for _, start := range []api.Start{{Flow: "deploy"}, {Text: `return flow("deploy").output`}} {
+		if e, err := mallory.Start(t.Context(), start); err == nil && start.Flow != "" {
+			t.Errorf("mallory starts %+v: %+v", start, e)
+		}
+		if e := s.run(admin, start); e.Status != string(engine.Succeeded) {
+			t.Errorf("%+v of admin is %s", start, e.Status)
+		}
+	}
+	if e := s.run(mallory, api.Start{Text: `return flow("deploy").output`}); e.ErrorKind != string(engine.NotFound) {
+		t.Errorf("a flow of mallory's is %s, %s", e.Status, e.ErrorKind)
+	}
+	if _, err := mallory.ApplyFlows(t.Context(), []api.FlowText{{Name: "deploy", Text: "return 'mine'"}}); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := admin.Flow(t.Context(), "deploy", 0); err != nil || found.Version != 1 || found.Text != `return "of the directory"` {
+		t.Errorf("admin has %+v, %v", found, err)
+	}
 }

@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -173,16 +174,25 @@ func (s *sender) post(ctx context.Context, body []byte, spans int) (rejected int
 	return spans, refused(response)
 }
 
-// unreached says why there was no answer, without the address.
+// unreached says why there was no answer. Errors of the network and of certificates are
+// shown; others may hold the password of a proxy, or what came back.
 func unreached(err error) string {
-	var failed *url.Error
-	if errors.As(err, &failed) {
-		err = failed.Err
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	var network *net.OpError
+	var name *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		return "there was no answer in time"
+	case errors.As(err, &network):
+		return network.Error()
+	case errors.As(err, &name):
+		return name.Error()
+	case errors.As(err, &certificate):
+		return certificate.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection ended without an answer"
 	}
-	return err.Error()
+	return "the request cannot be made, or the answer is none of HTTP"
 }
 
 // refused says what an answer means. Its body is not shown: it may have come back with

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -353,6 +354,37 @@ func TestNobodyListens(t *testing.T) {
 	e.Committed([]journal.Change{change(1)})
 	stop()
 	if got := log.String(); !strings.Contains(got, "http://127.0.0.1:1/v1/traces") || !strings.Contains(got, "refused") {
+		t.Errorf("the log says %s", got)
+	}
+}
+
+// TestNoHTTP: what does not speak HTTP is told of without what it said.
+func TestNoHTTP(t *testing.T) {
+	t.Parallel()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = connection.Read(make([]byte, 10))
+			_, _ = connection.Write([]byte("canary of an answer\r\n\r\n"))
+			_ = connection.Close()
+		}
+	}()
+	var log said
+	e, stop := run(t, trace.Config{
+		Settings: settings(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + listener.Addr().String()}),
+		Log:      slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	e.Committed([]journal.Change{change(1)})
+	stop()
+	if got := log.String(); !strings.Contains(got, "cannot send traces") || strings.Contains(got, "canary") {
 		t.Errorf("the log says %s", got)
 	}
 }
