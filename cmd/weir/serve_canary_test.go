@@ -22,7 +22,7 @@ func TestAPICanary(t *testing.T) {
 	t.Parallel()
 	const password, given, setting, key = "canary-of-a-password", "canary-of-an-override", "canary-of-a-vault-token", "canary-of-a-key"
 	sink := newTraceSink(t)
-	s := newAPISite(t, "--"+otlpEndpoint, sink.URL+"/refused?key="+key, "OTEL_EXPORTER_OTLP_HEADERS=api-key="+key)
+	s := newAPISite(t, "--"+otlpEndpoint, sink.URL+"?key="+key, "OTEL_EXPORTER_OTLP_HEADERS=api-key="+key)
 	forbidden := map[string][]string{"token": {s.token, s.other}}
 	for _, text := range []string{password, given, setting, key} {
 		forbidden[text] = slices.Collect(maps.Values(spellings(text)))
@@ -81,8 +81,8 @@ func TestAPICanary(t *testing.T) {
 	s.do(http.MethodGet, "/v1/executions?token="+s.token, "", nil)
 	s.stop()
 	said.WriteString(s.said.String())
-	if !strings.Contains(s.said.String(), "cannot send traces") || len(sink.spans()) == 0 {
-		t.Error("no traces were sent and refused: the test proves nothing")
+	if len(sink.spans()) < 10 {
+		t.Error("hardly any traces were sent: the test proves nothing")
 	}
 	said.WriteString(sink.bodies())
 	for name, texts := range forbidden {

@@ -113,6 +113,19 @@ func TestTraces(t *testing.T) {
 	}
 }
 
+// TestTracesThatAreRefused: the log says so, and nothing of what was sent or answered.
+func TestTracesThatAreRefused(t *testing.T) {
+	t.Parallel()
+	sink := newTraceSink(t)
+	const key = "canary-of-a-key"
+	s := newAPISite(t, "--"+otlpEndpoint, sink.URL+"/refused?key="+key, "OTEL_EXPORTER_OTLP_HEADERS=api-key="+key)
+	s.run(s.client(s.token), api.Start{Text: "return 1"})
+	s.stop()
+	if said := s.said.String(); !strings.Contains(said, "cannot send traces") || !strings.Contains(said, "403") || strings.Contains(said, key) {
+		t.Errorf("the log says %s", said)
+	}
+}
+
 // TestTracesThatCannotBeSent: a mistake in the environment is said, and the engine
 // works.
 func TestTracesThatCannotBeSent(t *testing.T) {
