@@ -32,17 +32,20 @@ const (
 //
 // A file that comes or changes is taken when it has not changed from one look to the
 // next, so that one that is being written is left alone. Its text becomes a new version if it is another than
-// the one that was last taken from the file; what people apply meanwhile stays the
-// newest until the file changes. A text with a mistake, and a file that is removed,
+// the one that was last taken from it; what people apply meanwhile stays the newest
+// until the file changes. A text with a mistake, and a file that is removed,
 // leave the store as it is.
 type flowWatch struct {
 	store *store.Flows
 	dirs  []string
 	log   *slog.Logger
 	files map[string]*watchedFile // by path
-	taken map[string]string       // digest of the text that was last taken from a file, by path
+	taken map[string]takenText    // what was last taken from a file, by flow
 	said  map[string]string       // what is wrong, by path; it is said once
 }
+
+// takenText is a text that was taken from a file.
+type takenText struct{ path, digest string }
 
 // watchedFile is a file as it was seen last.
 type watchedFile struct {
@@ -55,11 +58,11 @@ type watchedFile struct {
 func newFlowWatch(ctx context.Context, opened *store.Store, dirs []string, log *slog.Logger) (*flowWatch, error) {
 	w := &flowWatch{
 		store: opened.Flows(), dirs: dirs, log: log,
-		files: map[string]*watchedFile{}, taken: map[string]string{}, said: map[string]string{},
+		files: map[string]*watchedFile{}, taken: map[string]takenText{}, said: map[string]string{},
 	}
 	known, err := w.store.Origins(ctx, localOwner)
 	for _, f := range known {
-		w.taken[f.Origin] = f.Digest
+		w.taken[f.Name] = takenText{f.Origin, f.Digest}
 	}
 	return w, err
 }
@@ -110,8 +113,12 @@ func (w *flowWatch) look(ctx context.Context, first bool) {
 			switch {
 			case f.err != nil:
 				unread = append(unread, f.path)
+				w.hold(f.path, names)
 				w.say(f.path, "cannot read a flow, or a directory of flows", "error", f.err)
 			case hidden:
+				if known := w.files[f.path]; known != nil { // it will be taken again when the other is gone
+					known.done = false
+				}
 				w.say(f.path, "the flow of another file has the same name", "other", other)
 			default:
 				names[f.name] = f.path
@@ -130,6 +137,16 @@ func (w *flowWatch) look(ctx context.Context, first bool) {
 	for _, dir := range w.dirs {
 		if !slices.Contains(unread, dir) {
 			delete(w.said, dir)
+		}
+	}
+}
+
+// hold has what is known of a directory that cannot be read now go before what is
+// found later.
+func (w *flowWatch) hold(dir string, names map[string]string) {
+	for file, known := range w.files {
+		if below(file, []string{dir}) {
+			names[known.flow] = file
 		}
 	}
 }
@@ -160,7 +177,7 @@ func (w *flowWatch) consider(f flowFile, first bool) *api.FlowText {
 	case err != nil: // it is tried again at the next look
 		w.say(f.path, "cannot read a flow", "error", err)
 		return nil
-	case journal.Digest(text) == w.taken[f.path]:
+	case w.taken[f.name] == takenText{f.path, journal.Digest(text)}:
 		known.done = true
 		delete(w.said, f.path)
 		return nil
@@ -200,7 +217,7 @@ func (w *flowWatch) take(ctx context.Context, texts []api.FlowText) {
 	fresh := 0
 	for i, t := range texts {
 		w.files[t.File].done = true
-		w.taken[t.File] = applied[i].Digest
+		w.taken[t.Name] = takenText{t.File, applied[i].Digest}
 		delete(w.said, t.File)
 		if !applied[i].New {
 			continue
@@ -226,7 +243,7 @@ func (w *flowWatch) missing(seen map[string]bool, unread []string) {
 		default:
 			delete(w.files, file)
 			delete(w.said, file)
-			if w.taken[file] != "" {
+			if w.taken[known.flow].path == file {
 				w.log.Info("the file of a flow is gone; the flow stays in the store", "flow", known.flow, "file", file,
 					"hint", "to delete it, too: weir flow delete "+known.flow)
 			}

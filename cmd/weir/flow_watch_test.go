@@ -294,6 +294,24 @@ func TestWatchedDirectories(t *testing.T) {
 	r.look()
 	r.look()
 	r.want("a@2 return 'second'", "b@1 return 'b'")
+	r.write("a.lua", "return 'first'") // as it was before
+	r.look()
+	r.look()
+	r.want("a@3 return 'first'", "b@1 return 'b'")
+	for _, names := range [][2]string{{r.dir, r.dir + "-away"}, {r.dir + "-away", r.dir}} {
+		if err := os.Rename(names[0], names[1]); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			r.look()
+		}
+		r.want("a@3 return 'first'", "b@1 return 'b'")
+	}
+	if err := os.Remove(filepath.Join(r.dir, "a.lua")); err != nil {
+		t.Fatal(err)
+	}
+	r.look()
+	r.want("a@4 return 'second'", "b@1 return 'b'")
 }
 
 // TestManyWatchedFlows: a thousand at once, of which one has a mistake.

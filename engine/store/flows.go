@@ -24,9 +24,9 @@ const (
 		WHERE f.owner = ? AND f.name = ? AND NOT f.deleted ORDER BY v.version DESC`
 	listOrigins = `SELECT f.name, v.version, t.digest, v.changed, v.origin
 		FROM flow f JOIN flow_version v ON v.flow = f.id JOIN text t ON t.id = v.text
-		WHERE f.owner = ? AND NOT f.deleted AND v.origin <> ''
-			AND v.version = (SELECT max(o.version) FROM flow_version o WHERE o.flow = f.id AND o.origin = v.origin)
-		ORDER BY f.name, v.origin`
+		WHERE f.owner = ? AND NOT f.deleted
+			AND v.version = (SELECT max(o.version) FROM flow_version o WHERE o.flow = f.id AND o.origin <> '')
+		ORDER BY f.name`
 	newestDigest = `SELECT t.digest FROM flow_version v JOIN text t ON t.id = v.text WHERE v.flow = ? AND v.version = ?`
 	upsertFlow   = `INSERT INTO flow (owner, name, version) VALUES (?, ?, ?)
 		ON CONFLICT (owner, name) DO UPDATE SET version = excluded.version, deleted = 0
@@ -178,8 +178,8 @@ func (f *Flows) List(ctx context.Context, owner string) ([]Flow, error) {
 	return f.list(ctx, listFlows, owner)
 }
 
-// Origins gives, for each file that the owner's flows come from, the newest version that
-// does. Somebody may have applied another since.
+// Origins gives the newest version that comes from a file, of each of the owner's flows
+// that has one. Somebody may have applied another since.
 func (f *Flows) Origins(ctx context.Context, owner string) ([]Flow, error) {
 	return f.list(ctx, listOrigins, owner)
 }
