@@ -14,6 +14,14 @@
 // names of flows, of connections that were found and of task types, times, numbers
 // and kinds of errors.
 //
+// Spans are called "flow NAME", "connect CONNECTION", "task TYPE", "try" and, for
+// requests, "METHOD ROUTE". Their attributes are weir.execution.id, weir.execution.kind,
+// weir.status and error.type, the kind of an error; of flows weir.flow and
+// weir.execution.retry, which counts how often it went on after it had failed; of steps
+// weir.call, the number of the call in its flow, weir.task.type, weir.connection and
+// weir.tries; of tries weir.try; of requests weir.request.id, which the log has, and
+// http.request.method, http.route and http.response.status_code.
+//
 // A collector that is down, slow or refuses never holds anybody up: spans that find no
 // room are dropped, and the log says so once in a while.
 package trace
