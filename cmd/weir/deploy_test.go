@@ -61,7 +61,7 @@ func TestUnit(t *testing.T) {
 		if len(unit[key]) != 1 {
 			t.Fatalf("%s is set %d times", key, len(unit[key]))
 		}
-		line := strings.Fields(unit[key][0])
+		line := strings.Fields(strings.TrimPrefix(unit[key][0], "-"))
 		understood(t, line)
 		if !strings.Contains(readme, " weir "+line[0]+" ") {
 			t.Errorf("README.md does not put weir at %s", line[0])
