@@ -116,6 +116,23 @@ func patiently[T any](s *clockSite, request func() (T, error)) T {
 	}
 }
 
+// begin sets the clock, and waits until the server has seen that: what it makes from then
+// on is made at that time.
+func (s *clockSite) begin(at time.Time) {
+	s.t.Helper()
+	s.set(at)
+	const name = "clock"
+	if s.running == nil && len(s.want) == 0 {
+		patiently(s, func() (api.ScheduleDetail, error) {
+			return s.client.CreateSchedule(s.ctx, api.NewSchedule{Name: name, Flow: "tick", Cron: "@yearly", Disabled: true})
+		})
+	}
+	for seen := false; !seen; {
+		changed := patiently(s, func() (api.ScheduleDetail, error) { return s.client.ChangeSchedule(s.ctx, name, api.ScheduleChange{}) })
+		seen = !changed.Changed.Before(at.Truncate(time.Millisecond))
+	}
+}
+
 // schedule makes a schedule that loses no run, and starts each beside others.
 func (s *clockSite) schedule(name, cron, zone string) {
 	s.t.Helper()
@@ -249,7 +266,7 @@ func TestRestartsOnAClock(t *testing.T) {
 		},
 	}
 	for n, night := range nights {
-		s.set(night.begins)
+		s.begin(night.begins)
 		for i, text := range night.schedules {
 			zone, cron, _ := strings.Cut(text, " ")
 			s.schedule(fmt.Sprintf("s%d-%d", n, i), cron, zone)
