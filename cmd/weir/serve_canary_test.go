@@ -142,6 +142,23 @@ func TestMetricsAreForAdmins(t *testing.T) {
 	if got := s.do(http.MethodGet, "/v1/users", second, nil); got.status != http.StatusOK || !strings.Contains(got.body, "mallory") {
 		t.Errorf("users: %d %s", got.status, got.body)
 	}
+	theirs := s.do(http.MethodGet, "/v1/users/"+firstUser, second, nil)
+	for _, name := range []string{hisFlow, hisConnection, hisSetting} {
+		if theirs.status != http.StatusOK || !strings.Contains(theirs.body, `"`+name+`"`) {
+			t.Errorf("an admin does not see that there is %s: %s", name, theirs.body)
+		}
+	}
+	for _, text := range []string{hisName, hisInput, hisOutput, hisLine} {
+		if strings.Contains(theirs.body, text) {
+			t.Errorf("an admin sees %q: %s", text, theirs.body)
+		}
+	}
+	if got := s.do(http.MethodGet, "/v1/users/"+firstUser, s.other, nil); got.status != http.StatusForbidden {
+		t.Errorf("another user is told of the first: %d %s", got.status, got.body)
+	}
+	if got := s.do(http.MethodGet, "/v1/users/mallory", s.other, nil); got.status != http.StatusOK {
+		t.Errorf("a user is not told of what is theirs: %d %s", got.status, got.body)
+	}
 	if got := s.do(http.MethodGet, "/v1/executions/"+ended+"/timeline", second, nil); got.status != http.StatusNotFound {
 		t.Errorf("an execution: %d %s", got.status, got.body)
 	}

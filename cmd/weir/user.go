@@ -15,6 +15,7 @@ func newUser(a *app) *cobra.Command {
 	cmd := group("user", "Manage users and their tokens",
 		newUserCreate(a),
 		newUserList(a),
+		newUserShow(a),
 		newUserDisable(a),
 		newUserEnable(a),
 		newUserToken(a),

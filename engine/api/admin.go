@@ -18,6 +18,18 @@ type Users struct {
 	Users []User `json:"users" nullable:"false"`
 }
 
+// UserDetail is a user with the names of what is theirs. Nothing more of it is told.
+type UserDetail struct {
+	User
+	Connections []string       `json:"connections" nullable:"false" doc:"Stored ones"`
+	Vaults      []string       `json:"vaults" nullable:"false"`
+	Flows       []string       `json:"flows" nullable:"false"`
+	Schedules   []string       `json:"schedules" nullable:"false"`
+	Webhooks    []string       `json:"webhooks" nullable:"false"`
+	Settings    []string       `json:"settings" nullable:"false"`
+	Executions  map[string]int `json:"executions" doc:"How many there are by status, children included"`
+}
+
 // NewUser asks for a user.
 type NewUser struct {
 	Name string `json:"name" maxLength:"64"`

@@ -15,6 +15,11 @@ func (c *Client) ListUsers(ctx context.Context) (Users, error) {
 	return get[Users](ctx, c, "/v1/users", nil)
 }
 
+// User gives a user with the names of what is theirs: oneself, or anybody for admins.
+func (c *Client) User(ctx context.Context, name string) (UserDetail, error) {
+	return get[UserDetail](ctx, c, userPath(name, ""), nil)
+}
+
 // CreateUser makes a user; for admins.
 func (c *Client) CreateUser(ctx context.Context, user NewUser) (User, error) {
 	return send[User](ctx, c, http.MethodPost, "/v1/users", user)

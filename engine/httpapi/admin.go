@@ -9,8 +9,10 @@ import (
 	"github.com/weir-engine/weir/engine/api"
 )
 
-// Users manages users. The server asks it for admins only.
+// Users manages users. The server asks it for admins only, but for callers themselves.
 type Users interface {
+	// User gives a user with the names of what is theirs.
+	User(ctx context.Context, name string) (api.UserDetail, error)
 	ListUsers(ctx context.Context) (api.Users, error)
 	CreateUser(ctx context.Context, user api.NewUser) (api.User, error)
 	SetUserDisabled(ctx context.Context, name string, disabled bool) (api.Done, error)
@@ -88,6 +90,13 @@ func (s *Server) adminRoutes() {
 				return api.User{}, err
 			}
 			return c.Users.CreateUser(ctx, c.in.Body)
+		})
+	handle(s, http.MethodGet, "/v1/users/{user}", "get-user", "A user, with the names of what is theirs; of others for admins",
+		func(ctx context.Context, c call[oneUser]) (api.UserDetail, error) {
+			if err := ofUser(c, c.in.User); err != nil {
+				return api.UserDetail{}, err
+			}
+			return c.Users.User(ctx, c.in.User)
 		})
 	for verb, disabled := range map[string]bool{"disable": true, "enable": false} {
 		handle(s, http.MethodPost, "/v1/users/{user}/"+verb, verb+"-user", "Refuse all tokens of a user, or let them in again; for admins",
