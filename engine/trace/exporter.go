@@ -18,7 +18,7 @@ const (
 	// maxTold and maxSpans are how much waits to be made into spans, and to be sent;
 	// what comes beyond is dropped. At soon, it is not waited for the interval.
 	maxTold  = 1 << 15
-	maxSpans = 1 << 15
+	maxSpans = 1 << 13
 	soon     = 1 << 11
 	// maxFlows is how many executions are remembered that have not ended. Others are
 	// read from the store when they go on.
