@@ -100,24 +100,6 @@ func callKeyed(t *testing.T, address string) (status int, header http.Header, bo
 	return response.StatusCode, response.Header, string(text)
 }
 
-// TestWebhookBodyThatNeverComes: the server lets go of a sender that does not send.
-func TestWebhookBodyThatNeverComes(t *testing.T) {
-	t.Parallel()
-	_, _, address := startWith(t, &world{}, io.Discard, func(c *httpapi.Config) { c.Hooks = hooksOf{} })
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(address, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close() //nolint:errcheck // it is given up
-	if _, err := io.WriteString(conn, "POST /v1/hooks/ann/x HTTP/1.1\r\nHost: x\r\nX-Webhook-Key: right\r\nContent-Length: 100\r\n\r\n{"); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := io.ReadAll(conn) // to the end: the server closes
-	if err != nil || !strings.Contains(string(answer), " 408 ") || !strings.Contains(string(answer), api.CodeSlow) {
-		t.Errorf("got %q, %v", answer, err)
-	}
-}
-
 // TestUnprovenBodies: what is held of bodies before anybody knows who sent them is
 // bounded; there is room again when they are gone.
 func TestUnprovenBodies(t *testing.T) {

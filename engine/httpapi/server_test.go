@@ -236,22 +236,30 @@ func TestLogHasNoValues(t *testing.T) {
 	}
 }
 
-// TestBodyThatNeverComes: the server lets go of a client that does not send its body.
+// TestBodyThatNeverComes: the server lets go of a client that does not send its body,
+// and of a sender to a webhook, of whom it knows nothing before.
 func TestBodyThatNeverComes(t *testing.T) {
 	t.Parallel()
-	_, _, address := start(t, &world{}, io.Discard)
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(address, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close() //nolint:errcheck // it is given up
-	if _, err := io.WriteString(conn, "PUT /v1/flows HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+
-		"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := io.ReadAll(conn) // to the end: the server closes
-	if err != nil || !strings.Contains(string(answer), " 408 ") || !strings.Contains(string(answer), api.CodeSlow) {
-		t.Errorf("got %q, %v", answer, err)
+	_, _, address := startWith(t, &world{}, io.Discard, func(c *httpapi.Config) { c.Hooks = hooksOf{} })
+	for _, header := range []string{
+		"PUT /v1/flows HTTP/1.1\r\nAuthorization: Bearer " + token + "\r\nContent-Type: application/json\r\n",
+		"POST /v1/hooks/ann/x HTTP/1.1\r\nX-Webhook-Key: right\r\n",
+	} {
+		t.Run(header[:4], func(t *testing.T) {
+			t.Parallel()
+			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(address, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close() //nolint:errcheck // it is given up
+			if _, err := io.WriteString(conn, header+"Host: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := io.ReadAll(conn) // to the end: the server closes
+			if err != nil || !strings.Contains(string(answer), " 408 ") || !strings.Contains(string(answer), api.CodeSlow) {
+				t.Errorf("got %q, %v", answer, err)
+			}
+		})
 	}
 }
 
