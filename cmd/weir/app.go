@@ -5,6 +5,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -171,4 +172,12 @@ func keyValue(flag, text string) (key, value string, err error) {
 		return "", "", &usageError{fmt.Errorf("%s takes key=value", flag)}
 	}
 	return key, value, nil
+}
+
+// clock is what the clock shows.
+func (a *app) clock() time.Time {
+	if a.now == nil {
+		return time.Now()
+	}
+	return a.now()
 }

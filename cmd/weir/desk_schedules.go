@@ -213,14 +213,6 @@ func (d *desk) scheduled(ctx context.Context, s engine.Schedule) (engine.Request
 	return engine.Request{Owner: d.owner, File: local.StoredFile(found.Name, found.Version), Text: text, Name: found.Name, Inputs: inputs}, err
 }
 
-// clock is what the clock shows.
-func (a *app) clock() time.Time {
-	if a.now == nil {
-		return time.Now()
-	}
-	return a.now()
-}
-
 // scheduleStarter starts the executions of all owners' schedules.
 type scheduleStarter struct {
 	desk *desk // of nobody

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -123,7 +122,7 @@ func (a *app) printSchedule(s api.ScheduleDetail) error {
 		t.row("missed", s.Missed)
 		t.row("state", map[bool]string{true: "enabled", false: "disabled"}[s.Enabled])
 		t.row("last run", inZone(s.Schedule, s.LastRun))
-		t.row("last execution", cmp.Or(s.LastExecution, "-"))
+		t.row("last execution", orDash(s.LastExecution))
 		if s.Problem != "" {
 			t.row("problem", s.Problem)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -33,7 +34,7 @@ func (d *daemon) Admit(ctx context.Context, call httpapi.HookCall) (engine.Webho
 		return engine.Webhook{}, err
 	}
 	proved := secret.Proves(call.Proof) && known && hook.Enabled && !user.Disabled
-	stale := proved && hook.Auth == engine.WebhookHMAC && !inWindow(hook, call.Proof.Signed, d.app.now())
+	stale := proved && hook.Auth == engine.WebhookHMAC && !inWindow(hook, call.Proof.Signed, d.app.clock())
 	if proved && !stale {
 		return hook, nil
 	}
@@ -52,11 +53,7 @@ func (d *daemon) Admit(ctx context.Context, call httpapi.HookCall) (engine.Webho
 }
 
 func inWindow(hook engine.Webhook, signed, now time.Time) bool {
-	window := hook.ReplayWindow
-	if window == 0 {
-		window = engine.WebhookWindow
-	}
-	return now.Sub(signed).Abs() <= window
+	return now.Sub(signed).Abs() <= cmp.Or(hook.ReplayWindow, engine.WebhookWindow)
 }
 
 // Begin implements httpapi.Hooks.
@@ -93,7 +90,7 @@ func (d *daemon) Begin(ctx context.Context, hook engine.Webhook, call httpapi.Ho
 // The call is on disk with the execution's id before the execution is: whatever comes
 // between, the same call finds it or starts it with that id.
 func (d *daemon) beginOnce(ctx context.Context, hook engine.Webhook, delivery string, desk *desk, start func(engine.ID) (api.Delivery, error)) (api.Delivery, error) {
-	now := d.app.now()
+	now := d.app.clock()
 	id := local.NewID(now)
 	known, err := d.store.Webhooks().Note(ctx, hook.Owner, hook.Name, []byte(delivery), id, now.Add(deliveryLife))
 	if exitCode(err) == exitNotFound {

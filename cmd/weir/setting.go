@@ -41,7 +41,7 @@ func newSettingList(a *app) *cobra.Command {
 			return a.print(plainList(list.Settings), func(t *table) {
 				t.row("NAME", "CHANGED", "LOCKED BY", "UNTIL")
 				for _, s := range list.Settings {
-					t.row(s.Name, dateTime(timeOf(s.Changed)), orDash(s.Holder), dateTime(timeOf(s.Expires)))
+					t.row(s.Name, dateTime(at(s.Changed)), orDash(s.Holder), dateTime(at(s.Expires)))
 				}
 			})
 		},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 
@@ -37,7 +36,7 @@ server, admins see all users, and others themselves.`,
 					{"connections", found.Connections}, {"vaults", found.Vaults}, {"flows", found.Flows}, {"schedules", found.Schedules},
 					{"webhooks", found.Webhooks}, {"settings", found.Settings},
 				} {
-					t.row(of.what, cmp.Or(strings.Join(of.names, ", "), "-"))
+					t.row(of.what, orDash(strings.Join(of.names, ", ")))
 				}
 				var counts []string
 				for _, status := range statuses() {
@@ -45,7 +44,7 @@ server, admins see all users, and others themselves.`,
 						counts = append(counts, fmt.Sprint(n, " ", status))
 					}
 				}
-				t.row("executions", cmp.Or(strings.Join(counts, ", "), "-"))
+				t.row("executions", orDash(strings.Join(counts, ", ")))
 			})
 		},
 	}

@@ -83,7 +83,7 @@ func newTokenList(a *app) *cobra.Command {
 			return a.print(plainList(list.Tokens), func(t *table) {
 				t.row("ID", "STATE", "CREATED", "LAST USED", "NAME")
 				for _, token := range list.Tokens {
-					t.row(token.ID, untilWhen(token), dateTime(token.Created), dateTime(timeOf(token.LastUsed)), token.Name)
+					t.row(token.ID, untilWhen(token), dateTime(token.Created), dateTime(at(token.LastUsed)), token.Name)
 				}
 			})
 		},
@@ -126,14 +126,6 @@ func (a *app) completeTokens(cmd *cobra.Command, args []string, typed string) ([
 		ids = append(ids, token.ID)
 	}
 	return ids, cobra.ShellCompDirectiveNoFileComp
-}
-
-// timeOf gives a time that may be missing; zero for none.
-func timeOf(at *time.Time) time.Time {
-	if at == nil {
-		return time.Time{}
-	}
-	return *at
 }
 
 // untilWhen says how long a token is good.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -124,13 +125,13 @@ func (s *Server) received(w http.ResponseWriter, r *http.Request) *api.Error {
 		return failure
 	}
 	noted(r).caller = call.User
-	if most := orUsual(hook.MaxBody, engine.WebhookBody); int64(len(call.Body)) > most {
+	if most := cmp.Or(hook.MaxBody, engine.WebhookBody); int64(len(call.Body)) > most {
 		return &api.Error{
 			Status: http.StatusRequestEntityTooLarge, Code: api.CodeTooLarge, Kind: string(engine.Invalid),
 			Message: fmt.Sprintf("the body is larger than %d bytes", most),
 		}
 	}
-	if perMinute := orUsual(hook.PerMinute, engine.WebhookPerMinute); !s.receiving.calls.allow(hook.Owner+"\x00"+hook.Name, rate.Limit(perMinute)/60, perMinute) {
+	if perMinute := cmp.Or(hook.PerMinute, engine.WebhookPerMinute); !s.receiving.calls.allow(hook.Owner+"\x00"+hook.Name, rate.Limit(perMinute)/60, perMinute) {
 		w.Header().Set("Retry-After", strconv.Itoa(1+60/perMinute))
 		failure := busy(fmt.Sprintf("more than %d calls a minute", perMinute))
 		failure.Hint = ""
@@ -146,14 +147,6 @@ func (s *Server) received(w http.ResponseWriter, r *http.Request) *api.Error {
 	}
 	answer(w, http.StatusAccepted, delivery)
 	return nil
-}
-
-// orUsual gives a limit of a webhook, or what is usual if it has none.
-func orUsual[N int | int64 | time.Duration](limit, usual N) N {
-	if limit == 0 {
-		return usual
-	}
-	return limit
 }
 
 // prove takes out of the headers what the call shows. What it does depends on the call
@@ -316,7 +309,7 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, hook engine.Webho
 		return nil
 	}
 	defer leave()
-	patience := orUsual(hook.Timeout, engine.WebhookTimeout)
+	patience := cmp.Or(hook.Timeout, engine.WebhookTimeout)
 	_ = noted(r).conn.SetWriteDeadline(time.Now().Add(patience + writePatience))
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
