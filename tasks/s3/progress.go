@@ -14,7 +14,7 @@ type meter struct {
 }
 
 // add notes that n more are done; step is how many bytes or items pass between two
-// reports. The end is always told.
+// reports. The end of what is not empty is always told.
 func (m *meter) add(n, step int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
